@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from raygan.cli.commands import ALIASES, VERBS, Verb
+from raygan.cli.commands import VERBS, Verb
+from raygan.cli.shared_flags import ALIASES
 from raygan.cli.usage import help_text, usage
 from raygan.components import component_class, names
 from raygan.config import KINDS, Config, resolve, written_yaml

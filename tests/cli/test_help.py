@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from raygan.cli import VERBS, main, verbs
-from raygan.cli.commands import Flag
 from raygan.cli.completion import flags_of, script
 from raygan.cli.flags import parse
 from raygan.cli.settings import component_settings, settings_of, text_of
+from raygan.cli.shared_flags import Flag
 from raygan.components import KINDS, names
 from raygan.config import Config, PairGroup, full_dump, presets, resolve
 from raygan.errors import ConfigError

@@ -25,7 +25,8 @@ from raygan.controller.rounds import Round
 from raygan.controller.worker import Worker
 from raygan.data.base import Samples
 from raygan.gan.device import described
-from raygan.gan.weights import Parcel, Publication, Vector
+from raygan.gan.parcels import Parcel
+from raygan.gan.weights import Publication, Vector
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts

@@ -29,7 +29,7 @@ from raygan.strategies.orders import Swap, Train
 # the matchmaker reads cards, and does without PyTorch (decision 34)
 if TYPE_CHECKING:
     from raygan.controller.rounds import Round
-    from raygan.gan.weights import Parcel
+    from raygan.gan.parcels import Parcel
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from raygan.controller.rounds import Round
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.pair import Pair
+from raygan.gan.parcels import Parcel
 from raygan.gan.trainer import Trainer
 from raygan.gan.types import Board, Player, Report
-from raygan.gan.weights import Parcel, Publication
+from raygan.gan.weights import Publication
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.batching.alike import why_not
 from raygan.strategies.batching.fits import to_batch

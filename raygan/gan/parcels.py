@@ -4,15 +4,48 @@ its identity, as frozen arrays.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+import xxhash
 from torch import nn
 
 from raygan.gan.optimizers import flatten_optimizer, unflatten_optimizer
-from raygan.gan.weights import Parcel, Vector, finite, flatten, unflatten
+from raygan.gan.weights import Vector, finite, flatten, unflatten
 
 Carry = Literal["all", "weights"]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A network on its way from one pair to another: flat frozen arrays, and whose it is."""
+
+    identity: str
+    """The pair in which this network was born; stays with it for life."""
+    step: int
+    arrays: dict[str, Vector]
+    """"weights"; "optimizer" where it travels; "average" for a generator with a moving average."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays, in bytes."""
+        return sum(a.nbytes for a in self.arrays.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """XXH3 (128 bits) of the weights and all else that travels; its name in the journal. It
+        tells a damaged or a wrong network, not a forged one, at a memory's speed: SHA-256 would
+        take longer than all the rest of a swap.
+        """
+        h = xxhash.xxh3_128()
+        # sorted, by name and content: the order in which arrays were put in is no part of what
+        # travels
+        for key in sorted(self.arrays):
+            h.update(key.encode())
+            h.update(self.arrays[key].reshape(-1).view(np.uint8).data)
+        return h.hexdigest()
 
 
 def packed(

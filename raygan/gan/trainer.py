@@ -18,7 +18,7 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer
-from raygan.gan.parcels import Carry, apart, joined, packed, unpacked
+from raygan.gan.parcels import Carry, Parcel, apart, joined, packed, unpacked
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.scheduled import Scheduled, smoothing
 from raygan.gan.states import (
@@ -30,7 +30,7 @@ from raygan.gan.states import (
 )
 from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Dataset, Loss, State
-from raygan.gan.weights import Parcel, Vector, duplicate, finite, flatten, signature_hash
+from raygan.gan.weights import Vector, duplicate, finite, flatten, signature_hash
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import xxhash
 from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
@@ -39,36 +38,6 @@ class Publication:
     def nbytes(self) -> int:
         """Size of the arrays, in bytes."""
         return sum(a.nbytes for a in self.arrays.values())
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A network on its way from one pair to another: flat frozen arrays, and whose it is."""
-
-    identity: str
-    """The pair in which this network was born; stays with it for life."""
-    step: int
-    arrays: dict[str, Vector]
-    """"weights"; "optimizer" where it travels; "average" for a generator with a moving average."""
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the arrays, in bytes."""
-        return sum(a.nbytes for a in self.arrays.values())
-
-    @property
-    def fingerprint(self) -> str:
-        """XXH3 (128 bits) of the weights and all else that travels; its name in the journal. It
-        tells a damaged or a wrong network, not a forged one, at a memory's speed: SHA-256 would
-        take longer than all the rest of a swap.
-        """
-        h = xxhash.xxh3_128()
-        # sorted, by name and content: the order in which arrays were put in is no part of what
-        # travels
-        for key in sorted(self.arrays):
-            h.update(key.encode())
-            h.update(self.arrays[key].reshape(-1).view(np.uint8).data)
-        return h.hexdigest()
 
 
 def tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -14,7 +14,7 @@ from raygan.actors.matchmaker import MatchmakerActor
 from raygan.actors.player import PlayerActor
 from raygan.controller.worker import Shelves, Worker
 from raygan.gan.pair import Pair
-from raygan.gan.weights import Parcel
+from raygan.gan.parcels import Parcel
 from raygan.strategies.base import pair_name
 from raygan.strategies.orders import Swap
 from tests.conftest import setup_of, tiny_config

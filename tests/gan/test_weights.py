@@ -7,8 +7,8 @@ from torch import nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.optimizers import flatten_optimizer, make_optimizer, unflatten_optimizer
+from raygan.gan.parcels import Parcel
 from raygan.gan.weights import (
-    Parcel,
     Precision,
     Publication,
     digest,

@@ -6,8 +6,9 @@ import pytest
 
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.worker import Shelves
+from raygan.gan.parcels import Parcel
 from raygan.gan.trainer import Trainer
-from raygan.gan.weights import Parcel, Publication
+from raygan.gan.weights import Publication
 from raygan.service.verify import final_states
 from raygan.strategies.base import strategy_of
 from raygan.strategies.federated.site import BATCHES

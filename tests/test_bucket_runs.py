@@ -14,7 +14,8 @@ from raygan.cli import main
 from raygan.config import Resolved
 from raygan.controller import bucket_copies, mirror
 from raygan.controller.bucket import BucketStorage, open_bucket
-from raygan.controller.checkpoint import newest_valid, open_journal
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.history import read_journal
 from raygan.controller.objects import Objects
 from raygan.controller.requests import Requests, file_of

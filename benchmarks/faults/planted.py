@@ -25,6 +25,7 @@ TARGETS = {
     f"{C}/journal.py": Target((FLIPS, JOURNAL, CHECKPOINT, "tests/controller/test_bucket.py")),
     f"{C}/history.py": Target((FLIPS, JOURNAL, CHECKPOINT)),
     f"{C}/checkpoint.py": Target((FLIPS, CHECKPOINT, LINKS)),
+    f"{C}/checkpoint_index.py": Target((FLIPS, CHECKPOINT)),
     f"{C}/retention.py": Target((FLIPS, CHECKPOINT)),
     f"{C}/storage.py": Target((FLIPS, "tests/controller/test_storage.py", CHECKPOINT, LINKS),
                               ("LocalStorage",)),

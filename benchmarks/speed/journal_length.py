@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.common import write
-from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.checkpoint_index import retain
 from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
 

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from raygan.controller.bucket_copies import shown
-from raygan.controller.checkpoint import Checkpoint, newest_valid, retain, write_checkpoint
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.checkpoint_assembly import Cut
+from raygan.controller.checkpoint_index import retain
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
 from raygan.errors import CheckpointError

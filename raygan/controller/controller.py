@@ -21,7 +21,8 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown, storage_of
-from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid, open_journal
+from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
+from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.listener import Heard, Listener, as_listener

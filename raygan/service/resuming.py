@@ -23,7 +23,8 @@ from raygan.controller.bucket_copies import (
     storage_of,
     to_write,
 )
-from raygan.controller.checkpoint import Checkpoint, newest_valid, open_journal
+from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.files import refuse_unwritable
 from raygan.controller.lines import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener

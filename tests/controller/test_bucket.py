@@ -13,12 +13,11 @@ from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import (
     Checkpoint,
     go_on_from,
-    list_checkpoints,
     newest_valid,
     read_checkpoint,
-    retain,
     write_checkpoint,
 )
+from raygan.controller.checkpoint_index import list_checkpoints, retain
 from raygan.controller.history import read_head, read_journal
 from raygan.controller.journal import Journal
 from raygan.controller.objects import Objects, refuse_unreachable

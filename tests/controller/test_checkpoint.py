@@ -11,14 +11,12 @@ import pytest
 from raygan.controller.checkpoint import (
     Checkpoint,
     go_on_from,
-    list_checkpoints,
     name_of,
     newest_valid,
-    open_journal,
     read_checkpoint,
-    retain,
     write_checkpoint,
 )
+from raygan.controller.checkpoint_index import list_checkpoints, open_journal, retain
 from raygan.controller.history import Entry, read_journal
 from raygan.controller.journal import Journal
 from raygan.controller.retention import kept_of

@@ -12,7 +12,8 @@ import pytest
 
 from raygan.config import Config
 from raygan.controller import controller as controller_module
-from raygan.controller.checkpoint import list_checkpoints, newest_valid
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.controller import Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.listener import as_listener

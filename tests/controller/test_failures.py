@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from raygan.config import Config, FailuresConfig, full_dump
-from raygan.controller.checkpoint import list_checkpoints, newest_valid
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.controller import Controller
 from raygan.controller.failures import Failures
 from raygan.controller.history import read_journal

@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raygan.controller.checkpoint import (
-    Checkpoint,
-    list_checkpoints,
-    newest_valid,
-    retain,
-    write_checkpoint,
-)
+from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.checkpoint_index import list_checkpoints, retain
 from raygan.controller.committing import best_step
 from raygan.controller.history import Entry, committed, read_head, read_journal
 from raygan.controller.journal import Journal

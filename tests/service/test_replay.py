@@ -18,7 +18,8 @@ from raygan.config import Config, full_dump
 from raygan.controller import membership
 from raygan.controller.async_record import FILE, Note, decoded, encoded
 from raygan.controller.bucket_copies import storage_of
-from raygan.controller.checkpoint import newest_valid, open_journal
+from raygan.controller.checkpoint import newest_valid
+from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.controller import Controller
 from raygan.controller.orders import Done, Evaluate
 from raygan.controller.requests import file_of

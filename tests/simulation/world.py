@@ -29,7 +29,8 @@ import torch
 
 from raygan.config import Config
 from raygan.controller import membership
-from raygan.controller.checkpoint import Checkpoint, listed, newest_valid, open_journal
+from raygan.controller.checkpoint import Checkpoint, newest_valid
+from raygan.controller.checkpoint_index import listed, open_journal
 from raygan.controller.controller import Controller
 from raygan.controller.history import read_journal
 from raygan.controller.inline import InlineExecutor

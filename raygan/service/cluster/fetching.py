@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from raygan.controller.checkpoint import FOLDER
+from raygan.controller.checkpoint_index import FOLDER
 from raygan.controller.history import FOLDER as JOURNAL
 from raygan.controller.history import read_head
 from raygan.controller.run_folder import check_name, inside

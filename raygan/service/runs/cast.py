@@ -8,7 +8,8 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown
-from raygan.controller.checkpoint import Checkpoint, listed
+from raygan.controller.checkpoint import Checkpoint
+from raygan.controller.checkpoint_index import listed
 from raygan.controller.lines import NOTES, read_json
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raygan.controller.bucket_copies import storage_of, view
-from raygan.controller.checkpoint import FOLDER
+from raygan.controller.checkpoint_index import FOLDER
 from raygan.controller.files import say, sync_folder
 from raygan.controller.history import FOLDER as JOURNAL
 from raygan.controller.storage import LocalStorage

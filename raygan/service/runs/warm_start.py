@@ -15,13 +15,8 @@ from typing import Any
 
 from raygan.config import Config, Resolved, full_dump
 from raygan.controller.bucket_copies import shown
-from raygan.controller.checkpoint import (
-    Checkpoint,
-    list_checkpoints,
-    newest_valid,
-    read_checkpoint,
-    write_checkpoint,
-)
+from raygan.controller.checkpoint import Checkpoint, newest_valid, read_checkpoint, write_checkpoint
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES

@@ -13,7 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from raygan.controller.checkpoint import listed
+from raygan.controller.checkpoint_index import listed
 from raygan.controller.run_folder import find_run
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import in_bucket

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raygan.config import resolve
-from raygan.controller.checkpoint import list_checkpoints
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Evaluate
 from raygan.data.given import spec_of

@@ -19,7 +19,7 @@ from raygan.config import resolve
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done, Evaluate
 from raygan.strategies.base import strategy_of
-from raygan.strategies.pmgan import generator, judge
+from raygan.strategies.pmgan import answers, judge
 from tests.controller.test_pace import Uneven, train
 
 PRESETS = {
@@ -77,7 +77,7 @@ def main() -> None:
     """The table."""
     torch.set_num_threads(1)
     # Virtual time: nobody has to wait for anybody. Names as the two modules look them up.
-    for module in (generator, judge):
+    for module in (answers, judge):
         for pause in ("PATIENCE_S", "LOOK_S"):
             assert hasattr(module, pause), pause
             setattr(module, pause, 1e-4)

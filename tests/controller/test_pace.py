@@ -19,7 +19,7 @@ from raygan.errors import ConfigError
 from raygan.gan.weights import digest
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.pmgan import generator, judge
+from raygan.strategies.pmgan import answers, judge
 from tests.conftest import setup_of, tiny_config
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -96,7 +96,7 @@ def small(kind: str, **more: Any) -> Config:
 
 @pytest.fixture(autouse=True)
 def _nobody_publishes_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (generator, judge):
+    for module in (answers, judge):
         monkeypatch.setattr(module, "PATIENCE_S", 1e-4)
         monkeypatch.setattr(module, "LOOK_S", 1e-4)
 
@@ -140,7 +140,7 @@ def test_a_joiner_and_those_before_it_never_wait_for_each_other(
     the ledger has it behind more than it is.
     """
     # Whoever waits for ever ends by it, and a busy machine does not.
-    monkeypatch.setattr(generator, "DEADLINE_S", 20.0)
+    monkeypatch.setattr(answers, "DEADLINE_S", 20.0)
     strategy = {
         "name": "pmgan",
         "classes": 3,

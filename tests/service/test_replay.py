@@ -30,7 +30,7 @@ from raygan.service.replaying.attempts import Unreplayable
 from raygan.service.runs.run import Run
 from raygan.strategies.base import Setup
 from raygan.strategies.orders import Train
-from raygan.strategies.pmgan import generator, judge
+from raygan.strategies.pmgan import answers, judge
 from tests.conftest import Unscored, setup_of, tiny_config
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def _nobody_publishes_while_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (generator, judge):
+    for module in (answers, judge):
         monkeypatch.setattr(module, "PATIENCE_S", 1e-4)
         monkeypatch.setattr(module, "LOOK_S", 1e-4)
     monkeypatch.setattr(membership, "EVERY_S", 0.0)

@@ -46,7 +46,7 @@ from raygan.gan.weights import digest
 from raygan.service.verify import final_states
 from raygan.strategies.base import Setup, homes
 from raygan.strategies.orders import Swap, Train
-from raygan.strategies.pmgan import generator as pmgan_generator
+from raygan.strategies.pmgan import answers as pmgan_answers
 from raygan.strategies.pmgan import judge as pmgan_judge
 from raygan.strategies.pmgan.generator import Generator
 from raygan.strategies.population.member import PREFIX
@@ -95,7 +95,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 membership.EVERY_S = 0.0  # no clock here: a request is looked for at each turn
-pmgan_generator.PATIENCE_S = pmgan_judge.PATIENCE_S = pmgan_judge.LOOK_S = (
+pmgan_answers.PATIENCE_S = pmgan_judge.PATIENCE_S = pmgan_judge.LOOK_S = (
     1e-4  # nobody can publish while somebody waits here
 )
 
@@ -183,8 +183,8 @@ class SimExecutor(InlineExecutor):
         player = self.players.get(order.player) if isinstance(order, Train) else None
         if not isinstance(player, Generator) or player.tempo == "lockstep":
             return False
-        player.poll(self.board, JUDGE)
-        return player.must_wait()
+        player.answers.poll(self.board, JUDGE)
+        return player.answers.must_wait(player.step)
 
     def offer(self, swap: Swap) -> dict[str, Card]:
         cards = super().offer(swap)

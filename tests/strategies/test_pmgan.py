@@ -427,7 +427,7 @@ def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatc
     """However fast its machine: not for a look at its slots, of which one would do for a hundred of
     its steps.
     """
-    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.answers.PATIENCE_S", 0.05)
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=4)
     fast, *slow = generators
@@ -445,18 +445,18 @@ def test_a_generator_waits_for_the_judges_updates(monkeypatch: pytest.MonkeyPatc
 
 def test_one_that_is_behind_the_judge_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A joiner and one that comes back begin steps behind: no credit to use up at once."""
-    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.answers.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=2)
     for _ in range(6):
         for g in generators:
             g.train(1, board)
         judge.train(1, board)
     late = generators[0]
-    late.step, late.lead.base = 0, None
+    late.step, late.answers.lead.base = 0, None
     assert late.train(12, board)["steps_done"] == 2
-    late.step, late.lead.base = 9, None
+    late.step, late.answers.lead.base = 9, None
     assert late.train(3, board)["steps_done"] == 0, "too far ahead, and its slot is to be used yet"
-    late.lead.base, judge.inbox.used[late.name], judge.updates = None, 9, judge.updates + 1
+    late.answers.lead.base, judge.inbox.used[late.name], judge.updates = None, 9, judge.updates + 1
     judge.publish(board, judge.updates, {})
     assert late.train(3, board)["steps_done"] == 1, (
         "too far ahead: one slot, for which the judge waits"
@@ -472,7 +472,7 @@ def test_a_generator_that_was_saved_before_the_judge_is_heard(
     """In async a checkpoint takes everybody where they are: the judge may have used slots that
     their generator has lost. What that one has in its slot is new all the same.
     """
-    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.05)
+    monkeypatch.setattr("raygan.strategies.pmgan.answers.PATIENCE_S", 0.05)
     monkeypatch.setattr("raygan.strategies.pmgan.judge.PATIENCE_S", 0.05)
     generators, judge, board = async_players(max_lag=lag, feedback=feedback)
     early = generators[0].state()
@@ -496,12 +496,12 @@ def test_a_generator_that_was_saved_before_the_judge_is_heard(
 
 
 def test_a_judge_that_says_nothing_is_an_error_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygan.strategies.pmgan.generator.PATIENCE_S", 0.01)
-    monkeypatch.setattr("raygan.strategies.pmgan.generator.DEADLINE_S", 30.0)
+    monkeypatch.setattr("raygan.strategies.pmgan.answers.PATIENCE_S", 0.01)
+    monkeypatch.setattr("raygan.strategies.pmgan.answers.DEADLINE_S", 30.0)
     generators, _, board = async_players(max_lag=4)
     generators[0].train(5, board)
     assert generators[0].step == 4
-    generators[0].unanswered = 31.0
+    generators[0].answers.unanswered = 31.0
     with pytest.raises(RayganError, match="no answer of the judge within"):
         generators[0].train(5, board)
 
@@ -513,7 +513,7 @@ def test_a_round_that_is_undone_holds_nobody_up(
     who: str, settings: dict[str, Any], found_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """async: others have gone on by what it had published, and nobody takes up older versions."""
-    for module in ("generator", "judge"):
+    for module in ("answers", "judge"):
         monkeypatch.setattr(f"raygan.strategies.pmgan.{module}.PATIENCE_S", 0.005)
         monkeypatch.setattr(f"raygan.strategies.pmgan.{module}.LOOK_S", 0.0)
     generators, judge, board = async_players(max_lag=5, **settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Tempo
-from raygan.errors import RayganError
 from raygan.gan import steps as S
 from raygan.gan.meter import Meter
 from raygan.gan.offered import Offered
@@ -19,24 +17,12 @@ from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report, State
-from raygan.gan.weights import Publication, Vector, finite, halve, unflatten
-from raygan.strategies.pmgan.lead import Lead
-from raygan.strategies.pmgan.slots import (
-    LOOK_S,
-    generator_loss,
-    index_of,
-    share_of,
-    write_slot,
-)
-from raygan.strategies.roles import JUDGE
+from raygan.gan.weights import Publication, Vector, finite, halve
+from raygan.strategies.pmgan.answers import Answers
+from raygan.strategies.pmgan.slots import generator_loss, index_of, share_of, write_slot
 
 if TYPE_CHECKING:
     from raygan.strategies.pmgan.settings import PmganSettings
-
-PATIENCE_S, DEADLINE_S = 2.0, 120.0
-"""Seconds without an answer of the judge (async) after which a round ends before its time, and
-after which that is an error.
-"""
 
 
 class Generator(Pair):
@@ -59,18 +45,12 @@ class Generator(Pair):
         """Generators, until the judge has told how many there are."""
         self.c = classifier.to(self.device)
         self.index = index_of(name)
-        self.feedback: Publication | None = None
         self.samples: Tensor | None = None
         """What the slot holds, with G's graph behind it."""
         self.offered = Offered(self.g)
-        self.waited = 0.0
+        self.answers = Answers(name, settings, tempo, self.d, self.c)
         self.opened = 0
         """The step at which it began, or came back."""
-        self.lead = Lead(settings.max_lag)
-        self.unanswered = 0.0
-        """async: seconds that it has waited since the judge's last answer;
-        not those in which it had nothing to do.
-        """
 
     # ----------------------------------------------------------------------------------------------
     # the slot
@@ -107,8 +87,7 @@ class Generator(Pair):
     def undo(self, state: State, board: Board) -> None:
         """The slot again as well: what it holds hangs on weights that are undone."""
         super().undo(state, board)
-        if self.feedback is not None:
-            self.take(self.feedback)
+        self.answers.take_again()
         self.redraw(board)
 
     def write(self, board: Board, samples: Tensor, loss: float) -> None:
@@ -120,7 +99,8 @@ class Generator(Pair):
         n = len(samples)
         whole = self.settings.feedback == "gradients" or self.settings.generator_batch == "share"
         if not whole:
-            told = self.feedback and int(self.feedback.arrays["active"].sum())
+            newest = self.answers.newest
+            told = newest and int(newest.arrays["active"].sum())
             # told by the judge's last answer: where members have come and gone the shares are
             # others
             n = share_of(self.batch_size, told or self.members)
@@ -138,17 +118,17 @@ class Generator(Pair):
         """Do `steps` steps; in lockstep the judge's next version is there. async: fewer, where the
         judge is silent for long.
         """
-        meter = Meter()
-        self.waited = 0.0
+        meter, answers = Meter(), self.answers
+        answers.waited = 0.0
         begin, end = self.step, self.step + steps
-        while self.step < end and (feedback := self.hear(board)) is not None:
+        while self.step < end and (feedback := answers.hear(self.step, board)) is not None:
             with self.streams.for_layers(self.step):
                 meter.add(**self.one_generator_step(feedback, board))
             if self.sharing.due(self.step):
                 board.publish(self.publication())
         if self.step > begin:
             meter.gradients(grad_g=self.g)
-        done = {"wait_s": self.waited, "steps_done": float(self.step - begin)}
+        done = {"wait_s": answers.waited, "steps_done": float(self.step - begin)}
         return {**meter.means(), "bad_steps": float(self.bad_steps.total), **done}
 
     def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
@@ -189,57 +169,3 @@ class Generator(Pair):
             samples = self.offered.draw()(self.noise(self.streams.at("noise", self.step)))
         self.write(board, samples, loss_g)
         return {"loss_g": loss_g, "overlap": loss_c, "beta": weight, "lag": float(lag)}
-
-    def hear(self, board: Board) -> Publication | None:
-        """The judge's answer to use for this step: an exact version in lockstep, the newest that is
-        here in async, where it waits as long as `must_wait` says, and gives up (None) after
-        PATIENCE_S. Raises RayganError after DEADLINE_S without an answer.
-        """
-        shelf = JUDGE if self.settings.feedback == "weights" else f"{JUDGE}/{self.name}"
-        if self.tempo == "lockstep":
-            # version i + 1 of the judge has seen slot i, which is ours of this step
-            (found,) = board.between([shelf], after=self.step, upto=self.step + 1)[shelf]
-            self.take(found)
-            return found
-        self.poll(board, shelf)
-        began = time.perf_counter()
-        # in short looks: between two the worker's thread may take a message, and members change
-        while (waits := self.must_wait()) and time.perf_counter() - began < PATIENCE_S:
-            self.poll(board, shelf, LOOK_S)
-        here = time.perf_counter() - began
-        self.waited += here
-        self.unanswered += here
-        if waits and self.unanswered > DEADLINE_S:
-            raise RayganError(
-                f"{self.name}: no answer of the judge within {DEADLINE_S:.0f} s. See the judge's"
-                " log."
-            )
-        return None if waits else self.feedback
-
-    def poll(self, board: Board, shelf: str, wait_s: float = 0.0) -> None:
-        """Take up what has arrived."""
-        have = -1 if self.feedback is None else self.feedback.version
-        if (
-            found := board.peek([shelf], {shelf: have}, wait_s).get(shelf)
-        ) is not None and found.version > have:
-            self.take(found)
-
-    def must_wait(self) -> bool:
-        """No answer for us yet; or we are `max_lag` steps ahead of the judge; or (gradients) no
-        gradient of this very slot.
-        """
-        # the second: a joiner that the judge has not met
-        if self.feedback is None or not self.feedback.arrays["active"][self.index]:
-            return True
-        seen = int(self.feedback.arrays["seen"][self.index])
-        if self.settings.feedback == "gradients":
-            return seen != self.step
-        updates = self.feedback.version
-        return self.lead.at(self.step, updates, used=seen == self.step) >= self.lead.most
-
-    def take(self, feedback: Publication) -> None:
-        """Copy D and C."""
-        self.feedback, self.unanswered = feedback, 0.0
-        if self.settings.feedback == "weights":
-            unflatten(self.d, feedback.arrays["D"])
-            unflatten(self.c, feedback.arrays["C"])

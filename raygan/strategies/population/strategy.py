@@ -154,12 +154,12 @@ class Population(StrategyComponent):
 
     def bytes_a_step(self, setup: Setup) -> float:
         """Of the pairs that are copied, those between two of one actor included."""
-        count = self.overwritten(setup.config.num_pairs)
+        count = overwritten(self.exploit_share, setup.config.num_pairs)
         return count * pair_bytes(self, setup) / self.exploit_every
 
     def traffic(self, setup: Setup) -> list[str]:
         """An exploit's."""
-        count = self.overwritten(setup.config.num_pairs)
+        count = overwritten(self.exploit_share, setup.config.num_pairs)
         times = self.points.count(setup.config.steps) if count else 0
         return [
             f"an exploit     {count} x {megabytes(pair_bytes(self, setup))} every"
@@ -172,12 +172,6 @@ class Population(StrategyComponent):
 
     # ------------------------------------------------------------------------------------------
     # decisions
-
-    def overwritten(self, members: int) -> int:
-        """How many take another's networks at an exploit: at least one, unless nobody ever does."""
-        # half at most: nobody is both overwritten and copied
-        wanted = round(self.exploit_share * members)
-        return min(members // 2, max(1, wanted)) if self.exploit_share else 0
 
     @property
     def points(self) -> Points:
@@ -192,7 +186,8 @@ class Population(StrategyComponent):
 
     def exploit(self, step: int, progress: Progress, plan: Plan) -> Swap:
         """The worst take a whole pair each, of the best, and explore its settings."""
-        takes = takers(progress.own, sorted(progress.done), self.overwritten(len(progress.done)))
+        count = overwritten(self.exploit_share, len(progress.done))
+        takes = takers(progress.own, sorted(progress.done), count)
         settings = {}
         for player, source in takes.items():
             if player != source:
@@ -208,6 +203,16 @@ class Population(StrategyComponent):
             "pair",
             settings=tuple((p, tuple(s.items())) for p, s in settings.items()),
         )
+
+
+def overwritten(share: float, members: int) -> int:
+    """How many take another's networks at an exploit: at least one, unless nobody ever does.
+
+    >>> overwritten(0.25, 8), overwritten(0.01, 8), overwritten(0.5, 3), overwritten(0.0, 8)
+    (2, 1, 1, 0)
+    """
+    # half at most: nobody is both overwritten and copied
+    return min(members // 2, max(1, round(share * members))) if share else 0
 
 
 def takers(

@@ -48,18 +48,6 @@ class OverLocals(SganSettings):
         """Who does in the locals' strategy."""
         return self.inner.follows(player)
 
-    def waits_within(self, player: str) -> bool:
-        """Who does in the locals' strategy."""
-        return self.inner.waits_within(player)
-
-    def comes_back_alone(self, player: str) -> bool:
-        """Where the locals' strategy says so."""
-        return self.inner.comes_back_alone(player)
-
-    def needs_data(self, player: str) -> bool:
-        """Who does in the locals' strategy."""
-        return self.inner.needs_data(player)
-
     def answers(self, config: Config) -> list[str]:
         """Whoever does among the locals."""
         return self.inner.answers(config)

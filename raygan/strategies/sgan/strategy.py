@@ -70,15 +70,15 @@ class Sgan(OverLocals):
 
     def needs_data(self, player: str) -> bool:
         """The global pair does, to train its messengers and D0 against real samples."""
-        return player == GLOBAL or super().needs_data(player)
+        return player == GLOBAL or self.inner.needs_data(player)
 
     def comes_back_alone(self, player: str) -> bool:
         """A local, where its own strategy says so."""
-        return player != GLOBAL and super().comes_back_alone(player)
+        return player != GLOBAL and self.inner.comes_back_alone(player)
 
     def waits_within(self, player: str) -> bool:
         """Who does in the locals' strategy; the global pair takes what is there."""
-        return player != GLOBAL and super().waits_within(player)
+        return player != GLOBAL and self.inner.waits_within(player)
 
     def lag_bound(self, config: Config) -> int:
         """A messenger's life in lockstep, `max_lag` in async."""

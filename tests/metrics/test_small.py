@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygan.data.base import Samples
+from raygan.metrics.coverage import nearest_classes
 from raygan.metrics.density import best_bandwidth, density_scores
 from raygan.metrics.fidelity import kid, near, prdc
 from raygan.metrics.ranking import cannot_tell, mark_line, marked
@@ -101,3 +102,13 @@ def test_two_opposite_modes_of_eight_are_a_quarter_of_the_data() -> None:
     real = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.01 * rng.normal(size=(500, 2))
     assert near(real, real[(np.arange(500) % 4) == 0]) == pytest.approx(0.25, abs=0.01)
     assert near(real, real + 0.05) == 1.0, "a little beside all modes is no collapse"
+
+
+@pytest.mark.parametrize("offset", [0, 1000, -30_000])
+def test_classes_are_told_apart_far_from_0(offset: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    real = torch.from_numpy((offset + rng.normal(labels[:, None] * 0.3, 0.01, (400, 2)))).float()
+    fake = real[labels < 2]
+    assert nearest_classes(fake, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]
+    assert nearest_classes(fake + 1e-3, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]

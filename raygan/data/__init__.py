@@ -24,6 +24,7 @@ NOT_COMPONENTS = (
     "split",
     "odd",
     "labels",
+    "label_column",
     "partition",
     "clusters",
     "rows",

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from raygan.data.base import DataComponent, For
 from raygan.data.keeping import keep
+from raygan.data.label_column import check_ends
 from raygan.data.layout import arranged
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows
@@ -56,14 +57,18 @@ def as_samples(
     layout: str | None = None,
     scale: Scale = "auto",
     record: Record | None = None,
+    unlabelled: str = "",
 ) -> Read:
     """One checked form of any array. `where` names it in errors: "data.npz: x.npz". Raises
-    DataError.
+    DataError. `unlabelled`: what is to be set where column {at} is their label, "" where it is
+    known that none is.
     """
     record = Record(where) if record is None else record
     rows = Rows.of(array)
     check_numbers(where, rows)
     shaped, how = arranged(where, rows, layout)
+    if unlabelled and layout is None:
+        check_ends(where, rows, unlabelled)
     # the same numbers are the same samples, in whichever order a file has their bytes
     if (native := shaped.dtype.newbyteorder("=")) != shaped.dtype:
         shaped = shaped.map(lambda part: part.astype(native))

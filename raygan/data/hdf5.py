@@ -15,6 +15,7 @@ from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
+from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes
 from raygan.data.npz import check_dense, listed, one_of
 from raygan.data.record import Array, Read, Record
@@ -55,7 +56,8 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
                     )
         except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
             raise damaged(path, error) from None
-        read = as_samples(self.where, array, layout, self.scale, record)
+        how = SAVE_APART if labels is None else ""
+        read = as_samples(self.where, array, layout, self.scale, record, how)
         read = replace(read, held=read.held | {"arrays with names"})
         if labels is None or self.labels is None:
             return read

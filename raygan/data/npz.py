@@ -20,6 +20,7 @@ from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
+from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes, beside
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
@@ -57,7 +58,8 @@ class Npz(FileComponent, ArraySettings, Fitting):
             array, labels = self._arrays(path, record)
         except DAMAGED as error:
             raise damaged(path, error) from None
-        found = as_samples(self.where, array, self.layout, self.scale, record)
+        how = SAVE_APART if labels is None else ""
+        found = as_samples(self.where, array, self.layout, self.scale, record, how)
         if zipfile.is_zipfile(path):
             found = replace(found, held=found.held | {"arrays with names"})
         if labels is None or self.labels is None:

@@ -108,7 +108,7 @@ def test_two_opposite_modes_of_eight_are_a_quarter_of_the_data() -> None:
 def test_classes_are_told_apart_far_from_0(offset: float) -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 4
-    real = torch.from_numpy((offset + rng.normal(labels[:, None] * 0.3, 0.01, (400, 2)))).float()
+    real = torch.from_numpy(offset + rng.normal(labels[:, None] * 0.3, 0.01, (400, 2))).float()
     fake = real[labels < 2]
     assert nearest_classes(fake, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]
     assert nearest_classes(fake + 1e-3, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]

@@ -113,13 +113,17 @@ def folder_columns(folders: Sequence[str]) -> dict[str, str | None]:
 
 
 def typed(values: list[str | None]) -> Any:
-    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are."""
+    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are; of text
+    too where two of them, as 01 and 1, are one number.
+    """
     import pyarrow
 
     array = pyarrow.array(values, pyarrow.string())
     for kind in (pyarrow.int64(), pyarrow.float64()):
         with contextlib.suppress(pyarrow.ArrowInvalid):
-            return array.cast(kind)
+            numbers = array.cast(kind)
+            # each folder is a value of its own
+            return numbers if len(numbers.unique()) == len(array.unique()) else array
     return array
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from raygan.data.record import Record
 from raygan.data.search import must_be_file, must_exist
-from raygan.data.walking import unseen, walk
+from raygan.data.walking import once, unseen, walk
 from raygan.errors import DataError
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -132,7 +132,14 @@ def shards(text: str, record: Record) -> list[Path]:
     path = must_exist("parquet", text)
     if not path.is_dir():
         return [path]
-    out = walk("parquet", path, record, no_shard, no_shards)
+    out, again = once(walk("parquet", path, record, no_shard, no_shards), record)
+    for kept, other in again:
+        first, second = (folder_columns(p.relative_to(path).parts[:-1]) for p in (kept, other))
+        if first != second:
+            raise DataError(
+                f"data.parquet: {other} is the same file as {kept}, with other values in the names"
+                " of its folders. Remove one of them."
+            )
     if not out:
         raise DataError(f"data.parquet: no .parquet file in {text!r}. Check the path.")
     # by itself each: a link that leads nowhere, or a pipe, is told by its name

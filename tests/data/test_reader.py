@@ -185,6 +185,39 @@ def test_links_are_followed_once_and_circles_end(tmp_path: Path) -> None:
     assert found.classes == ["a", "b"]
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_file_is_read_once_whatever_links_lead_to_it(hard: bool, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "all").mkdir(parents=True)
+    for i in range(4):
+        save(root / "all", Image.fromarray(GREY + i), f"{i}.png")
+    link(root / "all" / "0.png", root / "all" / "again.png", hard)
+    found = read("folder", root)
+    assert np.array_equal(found.array[:, 0], [GREY + i for i in range(4)])
+    assert found.record.skipped == {"links to files that were read already": 1}
+    # whose class is it?
+    for i in range(4):
+        (root / f"c{i % 2}").mkdir(exist_ok=True)
+        link(root / "all" / f"{i}.png", root / f"c{i % 2}" / f"{i}.png", hard)
+    told = refused("folder", root)
+    assert "c0/0.png is the same file as all/0.png, in another folder" in told
+    assert "set data.labels: none" in told
+    found = read("folder", root, labels="none")
+    assert np.array_equal(found.array[:, 0], [GREY + i for i in range(4)])
+    assert found.record.skipped == {"links to files that were read already": 5}
+    # files that lie elsewhere
+    (root / "all").rename(tmp_path / "all")
+    if not hard:
+        for i in range(4):
+            (root / f"c{i % 2}" / f"{i}.png").unlink()
+            link(tmp_path / "all" / f"{i}.png", root / f"c{i % 2}" / f"{i}.png", hard)
+    assert read("folder", root).classes == ["c0", "c0", "c1", "c1"]
+
+
+def link(to: Path, at: Path, hard: bool) -> None:
+    at.hardlink_to(to) if hard else at.symlink_to(to)
+
+
 def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
     save(tmp_path, Image.fromarray(GREY))
     for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt", "b.svg", "README"):

@@ -12,6 +12,7 @@ NOT_COMPONENTS = (
     "idx_format",
     "room",
     "plain",
+    "npy_format",
     "arrays",
     "pixels",
     "record",

@@ -41,5 +41,6 @@ NOT_COMPONENTS = (
     "cache_sources",
     "written",
     "walking",
+    "thousands",
     "shards",
 )

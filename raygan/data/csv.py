@@ -29,6 +29,7 @@ from raygan.data.lines import (
 from raygan.data.record import Record
 from raygan.data.search import must_be_file
 from raygan.data.table import TableComponent
+from raygan.data.thousands import check_dots
 from raygan.errors import DataError
 
 TABS = (".tsv", ".tab")
@@ -112,6 +113,9 @@ class Csv(TableComponent):
             return form.rows(cells)[0].rename_columns(found.column_names)
 
         found = cleaned(found.rename_columns(first) if names else found)
+        # whoever names columns has told
+        if self.column is None:
+            check_dots(self.where, found, lines, mark, text)
         name = self.labels
         # two of one name are refused later
         if name is not None and found.column_names.count(name) == 1:

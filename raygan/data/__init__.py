@@ -25,6 +25,7 @@ NOT_COMPONENTS = (
     "split",
     "odd",
     "labels",
+    "hdf5_elsewhere",
     "label_column",
     "partition",
     "clusters",

@@ -132,7 +132,7 @@ def _blocks(a: Features, b: Features) -> Iterator[slice]:
 def _mend(
     squared: Features, a: Features, a_norms: Features, b: Features, b_norms: Features
 ) -> None:
-    """Small ones anew from the differences, where rounding has left too little: 0 of copies only."""
+    """Small ones anew from the differences, where rounding has left too little; 0 is of copies."""
     size = max(1, BLOCK // a.shape[1])
     # row by row: one sample far away leaves the others' as they are
     for row, x, norm in zip(squared, a, a_norms, strict=True):

@@ -292,3 +292,19 @@ def test_folders_of_shards_that_are_one_as_numbers_only_stay_several(tmp_path: P
     found = read("parquet", tmp_path, labels="g")
     assert sorted(set(found.classes or ())) == ["01", "1", "2"]
     assert "column 'g' (string" in refused("parquet", tmp_path)
+
+
+@pytest.mark.parametrize("count", [1000, 1001])
+def test_more_folders_than_classes_are_no_classes(count: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for i in range(count):
+            archive.writestr(f"{i}/a.png", png(i % COUNT))
+    found = read("zip", tmp_path / "a.zip")
+    if count == 1000:
+        assert found.classes == sorted(map(str, range(count)))
+        return
+    assert found.classes is None
+    assert "1,001 folders, no classes: at most 1,000 are" in found.record.labels
+    told = refused("zip", tmp_path / "a.zip", labels="folder")
+    assert "1,001 different values, at most 1,000 are classes" in told
+    assert read("zip", tmp_path / "a.zip", labels="none").classes is None

@@ -43,5 +43,6 @@ NOT_COMPONENTS = (
     "written",
     "walking",
     "thousands",
+    "tensors",
     "shards",
 )

@@ -21,6 +21,7 @@ from raygan.data.record import Record
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.data.table import columns
+from raygan.data.tensors import plain
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -91,7 +92,7 @@ def _framed(where: str, frame: Any, record: Record) -> Array:
     # pandas numbers the rows of what is in memory: that is no column until it is written
     frame = frame.reset_index(drop=True) if hasattr(frame, "reset_index") else frame
     try:
-        table = pyarrow.table(frame)
+        table = plain(pyarrow.table(frame))
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"data: {where} is no table ({why}). Give an array of numbers.") from None

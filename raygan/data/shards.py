@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from raygan.data.record import Record
 from raygan.data.search import must_be_file, must_exist
+from raygan.data.tensors import plain, plain_schema
 from raygan.data.walking import once, unseen, walk
 from raygan.errors import DataError
 
@@ -35,7 +36,7 @@ class Shard:
         """The file's columns, then the folders'."""
         import pyarrow
 
-        schema = self.file.schema_arrow
+        schema = plain_schema(self.file.schema_arrow)
         for name, value in self.told.items():
             schema = schema.append(pyarrow.field(name, value.type))
         return schema
@@ -63,6 +64,7 @@ class Shard:
     def _filled(self, some: Any, names: list[str]) -> Any:
         import pyarrow
 
+        some = plain(some)
         for name in names:
             if name in self.told:
                 some = some.append_column(name, pyarrow.repeat(self.told[name], some.num_rows))

@@ -306,3 +306,15 @@ def test_classes_of_the_hub_have_their_names(values: list[int], tmp_path: Path) 
     )
     found = source.read()
     assert found.classes == [names[v] if v >= 0 else "-1" for v in values]
+
+
+def test_tensors_of_datasets_are_the_arrays_that_they_hold(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    values = RNG.normal(size=(9, 2, 4)).astype(np.float32)
+    features = datasets.Features(t=datasets.Array2D((2, 4), "float32"))
+    part = datasets.Dataset.from_dict({"t": list(values)}, features=features)
+    part.save_to_disk(tmp_path / "saved")
+    part.to_parquet(tmp_path / "d.parquet")
+    for kind, path in (("hf", tmp_path / "saved"), ("parquet", tmp_path / "d.parquet")):
+        read = found(kind, path, column="t", layout="points", scale="none")
+        assert np.array_equal(read.array, values.reshape(9, 8))

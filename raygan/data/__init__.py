@@ -26,6 +26,7 @@ NOT_COMPONENTS = (
     "odd",
     "labels",
     "hdf5_elsewhere",
+    "hdf5_attributes",
     "label_column",
     "partition",
     "clusters",

@@ -14,6 +14,7 @@ from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.hdf5_attributes import check_filled, check_unpacked, fills
 from raygan.data.hdf5_elsewhere import check_there, found_in, parts_of
 from raygan.data.keeping import LARGE
 from raygan.data.label_column import SAVE_APART
@@ -111,14 +112,18 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         self, path: Path, key: str, found: Any, record: Record
     ) -> tuple[Array | Rows, str | None]:
         """(samples, their layout where it is given)."""
+        check_unpacked(self.where, found)
+        missing = fills(found)
         if is_matlab(found):
             # samples lie scattered over the whole array: no part of it is some of them
             check_room(self.where, 2 * found.nbytes)
-            stored = of_matlab(self.where, found, found[()])
+            stored = check_filled(self.where, key, of_matlab(self.where, found, found[()]), missing)
             array, layout = turned(self.where, stored, self.layout)
             record.convert("axes turned round, which MATLAB writes the other way", len(array))
             return array, layout
-        return self._rows(path, key, found) if found.nbytes >= LARGE else found[()], self.layout
+        if found.nbytes >= LARGE:
+            return self._rows(path, key, found), self.layout
+        return check_filled(self.where, key, found[()], missing), self.layout
 
     def _rows(self, path: Path, key: str, found: Any) -> Rows:
         """The array a part at a time."""
@@ -130,11 +135,12 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
             try:
                 with h5py.File(path, "r") as file:
                     for at in range(0, found_shape[0], size):
-                        yield file[key][at : at + size]
+                        yield check_filled(self.where, key, file[key][at : at + size], missing)
             except DAMAGED as error:
                 raise damaged(path, error) from None
 
         # kept by value: the file is closed when the parts are read
+        missing = fills(found)
         found_shape, dtype = tuple(found.shape), np.dtype(found.dtype)
         return Rows(found_shape, dtype, parts)
 

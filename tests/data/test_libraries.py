@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from raygan.config import load_component
-from raygan.data import cache_sources
+from raygan.data import cache_sources, hdf5
 from raygan.data.files import FileComponent
 from raygan.data.record import Read
 from raygan.errors import DataError
@@ -318,3 +318,30 @@ def test_tensors_of_datasets_are_the_arrays_that_they_hold(tmp_path: Path) -> No
     for kind, path in (("hf", tmp_path / "saved"), ("parquet", tmp_path / "d.parquet")):
         read = found(kind, path, column="t", layout="points", scale="none")
         assert np.array_equal(read.array, values.reshape(9, 8))
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_hdf5_numbers_that_stand_for_others_are_refused(
+    large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5, "LARGE", 1 if large else 1 << 30)
+    points = POINTS.copy()
+    points[7, 1] = -9999
+    for name, value, line in (
+        ("_FillValue", [-9999.0], "'x' holds -9999, which is its fill value"),
+        ("missing_value", -9999.0, "'x' holds -9999, which is its fill value"),
+        ("scale_factor", 0.01, r"'/x' is packed \(scale_factor 0.01\)"),
+        ("add_offset", [273.15], r"'/x' is packed \(add_offset 273.15\)"),
+    ):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"] = points
+            file["x"].attrs[name] = value
+        with pytest.raises(DataError, match=line) as error:
+            found("hdf5", tmp_path / "x.h5", cache="off")
+        assert "\n" not in str(error.value)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = POINTS
+        for name, plain in (("_FillValue", [-9999.0]), ("scale_factor", 1), ("add_offset", 0.0),
+                            ("units", "K"), ("missing_value", "none")):  # fmt: skip
+            file["x"].attrs[name] = plain
+    assert np.allclose(found("hdf5", tmp_path / "x.h5", cache="off").array, SCALED, atol=1e-6)

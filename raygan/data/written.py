@@ -1,6 +1,7 @@
 """Where Pillow takes the numbers of a file for others: mended by what the file says of them, or
 refused.
 
+TGA     a fourth channel that the header does not call alpha
 TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white, or plane by plane;
         channels that Pillow leaves out
 PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8, as of PPM's
@@ -37,6 +38,8 @@ class Written:
     """Of a channel, where the header tells."""
     channels: int = 0
     """TIFF's SamplesPerPixel; 0 for others."""
+    filler: bool = False
+    """TGA's alpha is none: bytes that fill up 32 bits."""
 
     @staticmethod
     def of(image: Image, encoded: bytes) -> Written:
@@ -51,7 +54,9 @@ class Written:
         if tags is None:
             # PPM's decoders are told the number that is white
             most = args[-1] if image.format == "PPM" and isinstance(args[-1], int) else 0
-            return Written(raw, bits=16 if ";16" in raw or most > 255 else 8)
+            # TGA 2.0, field 5.6: bits of the descriptor that count alpha's
+            filler = image.format == "TGA" and not encoded[17] & 15
+            return Written(raw, bits=16 if ";16" in raw or most > 255 else 8, filler=filler)
         return Written(
             raw,
             tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0],
@@ -64,6 +69,9 @@ class Written:
         """The loaded picture with the numbers that were written. Raises ValueError where they are
         lost.
         """
+        if self.filler and image.has_transparency_data:
+            said("a channel left out that is no alpha")
+            image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
         key = image.info.get("transparency")
         if self.raw.startswith("L;") and isinstance(key, int):
             # 2 and 4 bit are spread to 8 when they are decoded, and the key is not

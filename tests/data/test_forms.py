@@ -143,3 +143,23 @@ def test_how_large_a_picture_may_be_is_told_by_memory(
     assert Image.MAX_IMAGE_PIXELS == 10
     monkeypatch.setattr(pixels, "A_PIXEL", (1 << 50, 96))
     assert "GiB unpacked, and this process may take" in refused("folder", path)
+
+
+@pytest.mark.parametrize("rle", [False, True])
+@pytest.mark.parametrize("grey", [False, True])
+def test_the_fourth_byte_of_tga_is_alpha_where_its_header_says_so(
+    grey: bool, rle: bool, tmp_path: Path
+) -> None:
+    colours = Image.fromarray(RGB[..., 0] if grey else RGB)
+    image = colours.convert("LA" if grey else "RGBA")
+    image.putalpha(0)
+    out = io.BytesIO()
+    image.save(out, "TGA", compression="tga_rle" if rle else None)
+    raw = bytearray(out.getvalue())
+    found = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    assert (found.array == 255).all(), "transparent, over white"
+    raw[17] &= 0xF0
+    found = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    seen = np.asarray(colours)
+    assert np.array_equal(found.array[0], seen[None] if grey else np.moveaxis(seen, -1, 0))
+    assert found.record.converted["a channel left out that is no alpha"] == 3

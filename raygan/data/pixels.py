@@ -121,7 +121,7 @@ def pixels(
     """A decoded picture's channels, without alpha."""
     mode = image.mode
     if mode in ("I", "F"):
-        said(f"mode {mode} read as numbers, scaled by the range of all")
+        said(f"mode {mode} read as numbers")
         return np.asarray(image, np.float32)[None]
     if mode.startswith("I;16"):
         deep = np.asarray(image)

@@ -102,6 +102,9 @@ class Written:
             return np.asarray(image).view(np.int8).astype(np.int32)
         if image.mode == "I" and self.sign == UNSIGNED and self.raw.startswith("I;32"):
             return np.asarray(image).view(np.uint32).astype(np.float32)
+        # its header tells the number that is white, to which Pillow has scaled it: 65535
+        if image.mode == "I" and image.format == "PPM":
+            return np.asarray(image).astype(np.uint16)
         if self.white_is_zero and image.mode == "F":
             raise ValueError("floats whose smallest is white: save them the other way round")
         if self.white_is_zero and image.mode.startswith("I;16"):

@@ -163,3 +163,29 @@ def test_the_fourth_byte_of_tga_is_alpha_where_its_header_says_so(
     seen = np.asarray(colours)
     assert np.array_equal(found.array[0], seen[None] if grey else np.moveaxis(seen, -1, 0))
     assert found.record.converted["a channel left out that is no alpha"] == 3
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("most", [65535, 4095, 1000])
+def test_a_deep_pgm_goes_by_the_number_that_its_header_calls_white(
+    most: int, plain: bool, tmp_path: Path
+) -> None:
+    grey = np.append(RNG.integers(0, most + 1, 53), most).reshape(6, 9)
+    text = " ".join(map(str, grey.ravel().tolist())).encode()
+    body = text if plain else grey.astype(">u2").tobytes()
+    raw = b"P%d 9 6 %d\n" % (2 if plain else 5, most) + body
+    found = read("folder", folder(tmp_path, raw, "pgm"))
+    assert found.array.dtype == np.uint8
+    assert np.allclose(found.array[0, 0], grey * 255 / most, atol=1)
+    assert found.array.max() == 255
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_what_is_told_of_numbers_is_what_was_done(mode: str, tmp_path: Path) -> None:
+    numbers = RGB[..., 0] / 255 if mode == "F" else RGB[..., 0]
+    made = Image.fromarray(numbers.astype(np.float32 if mode == "F" else np.int32))
+    out = io.BytesIO()
+    made.save(out, "TIFF")
+    told = list(read("folder", folder(tmp_path, out.getvalue())).record.converted)
+    done = "0..1 scaled to -1..1" if mode == "F" else "float32 of 0..255 taken as bytes"
+    assert told == [f"mode {mode} read as numbers", done]

@@ -25,6 +25,8 @@ from raygan.networks.base import odds
 
 Rates = npt.NDArray[np.float64]
 RESAMPLES = 1000
+FEWEST = 3
+"""Unseen discriminators: one drawn anew is always the same, two give three means."""
 
 
 def share_taken_for_real(
@@ -45,8 +47,8 @@ class Score:
     """One generator's GAM-II."""
 
     average: float
-    interval: tuple[float, float]
-    """95 %, from drawing the unseen discriminators anew."""
+    interval: tuple[float, float] | None
+    """95 %, from drawing the unseen discriminators anew; None of fewer than `FEWEST`."""
     worst: float
     unseen: int
     elo: float
@@ -76,7 +78,7 @@ def scores(rates: Rates, generators: Sequence[str], seed: int = 0) -> dict[str, 
         low, high = np.quantile(means, (0.025, 0.975))
         out[name] = Score(
             float(mine.mean()),
-            (float(low), float(high)),
+            (float(low), float(high)) if len(mine) >= FEWEST else None,
             float(mine.min()),
             len(mine),
             float(rating[j]),

@@ -8,6 +8,7 @@ from torch import nn
 from raygan.errors import ConfigError
 from raygan.metrics.ais import Ais
 from raygan.metrics.gam import elo, scores, share_taken_for_real, verdict
+from raygan.service.scores.gam2 import table
 
 NAN = float("nan")
 
@@ -17,9 +18,30 @@ def test_a_generator_is_judged_only_by_those_it_has_not_met() -> None:
     found = scores(rates, ["a", "b"])
     assert (found["a"].average, found["a"].worst, found["a"].unseen) == (pytest.approx(0.6), 0.5, 2)
     assert (found["b"].average, found["b"].worst) == (pytest.approx(0.3), 0.2)
-    low, high = found["a"].interval
-    assert 0.5 <= low <= 0.6 <= high <= 0.7
+    assert found["a"].interval is None, "of two judges nothing is known of others"
     assert found["a"].elo > 1500 > found["b"].elo
+
+
+@pytest.mark.parametrize("judges", [1, 2, 3, 4])
+def test_the_interval_is_of_three_judges_and_more(judges: int) -> None:
+    rates = np.linspace(0.5, 0.7, judges)[:, None]
+    found = scores(rates, ["a"])["a"]
+    plain = {"average": found.average, "worst": found.worst, "unseen": judges, "elo": found.elo}
+    told = table({
+        "protocol": {"samples": 9, "data": "x", "quotable": True},
+        "generators": ["a"], "rates": rates.tolist(), "groups": {}, "verdicts": {},
+        "discriminators": {f"d{i}": {"error_on_real": 0.1} for i in range(judges)},
+        "scores": {"a": {**plain, "interval": found.interval}},
+    })  # fmt: skip
+    row = next(line for line in told.splitlines() if line.startswith("G0 = a"))
+    if judges < 3:
+        assert found.interval is None
+        assert row.split()[4] == "-"
+        return
+    assert found.interval is not None
+    low, high = found.interval
+    assert 0.5 <= low < found.average < high <= 0.7
+    assert f"{low:.3f} .. {high:.3f}" in row
 
 
 def test_an_empty_set_of_judges_is_refused_with_the_next_move() -> None:

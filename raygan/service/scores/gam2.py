@@ -238,12 +238,12 @@ def table(out: dict[str, Any]) -> str:
     lines = [text_table(["discriminator", "error on real", *short.values()], rows), ""]
     score_rows = []
     for g, s in out["scores"].items():
-        low, high = s["interval"]
+        ends = "-" if s["interval"] is None else "{:.3f} .. {:.3f}".format(*s["interval"])
         score_rows.append(
             [
                 f"{short[g]} = {g}",
                 f"{s['average']:.3f}",
-                f"{low:.3f} .. {high:.3f}",
+                ends,
                 f"{s['worst']:.3f}",
                 str(s["unseen"]),
                 f"{s['elo']:.0f}",

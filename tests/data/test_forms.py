@@ -189,3 +189,27 @@ def test_what_is_told_of_numbers_is_what_was_done(mode: str, tmp_path: Path) -> 
     told = list(read("folder", folder(tmp_path, out.getvalue())).record.converted)
     done = "0..1 scaled to -1..1" if mode == "F" else "float32 of 0..255 taken as bytes"
     assert told == [f"mode {mode} read as numbers", done]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "AVIF", "JPEG2000", "QOI"])
+@pytest.mark.parametrize("kind", ["noise", "black", "ramp"])
+def test_a_picture_that_ends_in_zeros_is_damaged(kind: str, form: str, tmp_path: Path) -> None:
+    if form == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    pictures = {
+        "noise": RNG.integers(0, 256, (64, 64, 3)), "black": np.zeros((1024, 1024, 3)),
+        "ramp": np.broadcast_to(np.arange(64)[:, None, None] * 4, (64, 64, 3)),
+    }  # fmt: skip
+    out = io.BytesIO()
+    Image.fromarray(pictures[kind].astype(np.uint8)).save(out, form)
+    raw = out.getvalue()
+    suffix = {"JPEG2000": "jp2"}.get(form, form.lower())
+    assert len(read("folder", folder(tmp_path, raw, suffix)).array) == 3
+    if form in ("JPEG", "JPEG2000"):  # a block that is filled up
+        assert len(read("folder", folder(tmp_path, raw + bytes(500), suffix)).array) == 3
+    if kind != "noise":
+        return
+    keep = len(raw) * 6 // 10
+    (tmp_path / f"1.{suffix}").write_bytes(raw[:keep] + bytes(len(raw) - keep))
+    assert f"1.{suffix} is not a readable image" in refused("folder", tmp_path)
+    assert len(read("folder", tmp_path, skip_broken=1).array) == 2

@@ -95,6 +95,10 @@ class RayExecutor:
         """For actors that are made from now on."""
         self.workers.config = config
 
+    def no_room(self, players: int) -> str | None:
+        """Of GPUs; CPUs are shared more thinly."""
+        return self.workers.no_room(players)
+
     def remove(self, player: str) -> None:
         """Kill its actor, or let it leave where others live; nobody asks it for anything any more,
         what it owed is dropped. One that is gone with another of its home is forgotten only.
@@ -115,7 +119,7 @@ class RayExecutor:
     def set_members(self, judge: str, members: Sequence[str]) -> None:
         """Answered while the judge trains."""
         actor = self.workers.actors[judge]
-        self.replies.of(actor.set_members.remote(judge, list(members)), judge)
+        self.replies.soon(actor.set_members.remote(judge, list(members)), judge)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """All orders done by now; waits for the first. Raises PlayerDied, or the error that an
@@ -135,8 +139,9 @@ class RayExecutor:
             # also where no score is awaited: a given-up one has no call that could wake the wait
             out = self.scoring.look()
         except RayError as error:
-            # of the player whose generator the evaluator was reading: the evaluator is well
-            raise self.replies.died(error, next(iter(self.workers.actors))) from None
+            # of the player whose generator the evaluator was reading: the evaluator is well. Where
+            # a node is lost, Ray does not say whose object it was
+            raise self.replies.died(error, self.scoring.scores[0].order.player) from None
         for reference in ready:
             try:
                 for item in self.calls.result(reference):

@@ -115,6 +115,10 @@ class InlineExecutor:
         """For players that are built from now on."""
         self.worker.setup = self.setup = replace(self.setup, config=config)
 
+    def no_room(self, players: int) -> str | None:
+        """All have their place here."""
+        return None
+
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
         # it is not there yet where it dies on its way back

@@ -52,7 +52,9 @@ class Loop:
         self.notices = notices
         self.executor = executor
         self.saving = Saving(self.state, self.log, steps)
-        self.membership = Membership(self.state, self.log.folder.path, self.saving.assembly)
+        self.membership = Membership(
+            self.state, self.log.folder.path, self.saving.assembly, executor.no_room
+        )
 
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is

@@ -139,6 +139,9 @@ class Executor(Protocol):
     def configure(self, config: Config) -> None:
         """The run's config with its members as they are now."""
 
+    def no_room(self, players: int) -> str | None:
+        """Why so many more players could not begin; None: they can."""
+
     def remove(self, player: str) -> None:
         """Free a player that has left or died; orders that it has not carried out are dropped."""
 

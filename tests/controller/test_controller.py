@@ -46,6 +46,8 @@ class Fake:
 
     def configure(self, config: Config) -> None: ...
 
+    def no_room(self, players: int) -> str | None: ...
+
     def submit(self, order: Order) -> None:
         self.submitted.append(order)
 

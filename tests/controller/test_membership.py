@@ -261,7 +261,7 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
     """All go back to a checkpoint with the members of before: they change again, at the same step,
     into the same ones.
     """
-    for part in ("judge", "generator"):
+    for part in ("judge", "answers"):
         monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.PATIENCE_S", 0.01)
     strategy = ELASTIC.get(kind, {"name": "pmgan", "classes": 5})
     changes: dict[str, Any] = {

@@ -69,8 +69,8 @@ def _try(setup: Setup, player: str) -> None:
         fake = g(torch.zeros(COUNT, network.z_dim).uniform_(-1, 1))
         if not isinstance(fake, Tensor) or fake.shape != real.shape:
             raise ConfigError(
-                f"{where}: G gives {shape_of(fake)}, the data has {shape_of(real)}. Let it end in that"
-                " shape."
+                f"{where}: G gives {shape_of(fake)}, the data has {shape_of(real)}. Let it end in"
+                " that shape."
             )
         on_real, _ = d(real), d(fake)
     wanted = (COUNT,) if network.judges == 1 else (COUNT, network.judges)

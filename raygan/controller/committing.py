@@ -14,9 +14,10 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpo
 from raygan.controller.checkpoint_assembly import Cut
 from raygan.controller.checkpoint_index import retain
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState
 from raygan.errors import CheckpointError
 from raygan.metrics.ranking import better
+from raygan.strategies.roles import number_of
 
 
 class Committer:

@@ -34,10 +34,11 @@ from raygan.controller.recovery import Retire, Stop, can_spare, together, underw
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState
 from raygan.controller.totals import Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
 from raygan.strategies.base import idle_for_ever
+from raygan.strategies.roles import number_of
 
 STALL_S = 600.0
 """Without a step of anybody, while orders are out."""

@@ -34,10 +34,10 @@ from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
 from raygan.controller.saving import Saving, complete_at
-from raygan.controller.state import number_of
 from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
 from raygan.strategies.orders import Order, Swap, Train
+from raygan.strategies.roles import number_of
 
 
 class Loop:

@@ -32,9 +32,10 @@ from raygan.controller.checkpoint_assembly import Assembly
 from raygan.controller.members import target, too_late
 from raygan.controller.pace import up_to
 from raygan.controller.requests import Requests
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState
 from raygan.errors import ConfigError
 from raygan.strategies.orders import Order
+from raygan.strategies.roles import number_of
 
 EVERY_S = 0.25
 TRIES = 3

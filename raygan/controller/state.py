@@ -18,6 +18,7 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
 from raygan.strategies.base import Plan, StrategyComponent, generating, strategy_of
+from raygan.strategies.roles import number_of
 
 
 class RunState:
@@ -123,11 +124,3 @@ def with_members(config: Config, strategy: StrategyComponent, ids: Sequence[int]
     spec = strategy.pinned(config.strategy, config)
     changes = {"num_pairs": len(ids), "members": tuple(ids), "strategy": spec}
     return config.model_copy(update=changes)
-
-
-def number_of(player: str) -> int:
-    """
-    >>> number_of("pair-03")
-    3
-    """
-    return int(player.rpartition("-")[2])

@@ -98,9 +98,8 @@ class Reservation:
         if (room := sum(int(free / gpus + 1e-6) for free in gpus_free())) >= players:
             return None
         return (
-            f"{players} more players need {gpus:g} GPUs each, and there is room for {room}: the"
-            " others hold the rest. Free GPUs, or start the run with a smaller"
-            " resources.gpus_per_pair."
+            f"room for {room} of {players} newcomers with {gpus:g} GPUs each: the others hold the"
+            " rest. Free GPUs, or start the run with a smaller resources.gpus_per_pair."
         )
 
     def at(

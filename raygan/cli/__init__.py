@@ -80,7 +80,27 @@ def _main(args: list[str]) -> NoReturn:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
+    except Exception as error:
+        if (text := _of_the_cluster(error)) is None:
+            raise
+        print(f"raygan: {visible(in_one_line(text))}", file=sys.stderr)
+        raise SystemExit(1) from None
     raise SystemExit(code or 0)
+
+
+def _of_the_cluster(error: Exception) -> str | None:
+    """What befell a process, a node or an object of Ray's, in words; None: it is an error in code,
+    which keeps its traceback.
+    """
+    # Whoever has not imported Ray has no error of it.
+    ray = sys.modules.get("ray.exceptions")
+    if ray is None or not isinstance(error, ray.RayError) or isinstance(error, ray.RayTaskError):
+        return None
+    why = next((line.strip() for line in str(error).splitlines() if line.strip()), "no answer")
+    return (
+        f"Ray ({type(error).__name__}): {why[:200].rstrip('.')}. Look at `ray status`, then try"
+        " again."
+    )
 
 
 @contextlib.contextmanager

@@ -160,4 +160,4 @@ def test_more_players_are_refused_where_no_gpu_is_left_for_them(
     assert workers.no_room(1) is None, "a bundle is free"
     why = workers.no_room(3)
     assert (why is None) == fits
-    assert fits or f"need {gpus:g} GPUs each" in str(why)
+    assert fits or f"of 2 newcomers with {gpus:g} GPUs each" in str(why)

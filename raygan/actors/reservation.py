@@ -43,17 +43,18 @@ class Reservation:
         self._group: Any = None
         self._first, self._owned = 0, False
         """The group's first bundle that is ours; is the group?"""
-        self._scale = True
+        self._homes, self._scale = 0, True
 
     @property
     def taken(self) -> bool:
         """Is there one?"""
         return self._group is not None
 
-    def take(self, count: int, config: Config) -> None:
+    def take(self, homes: int, deputies: int, config: Config) -> None:
         """Bundles for so many actors and the evaluator; waits until the whole group has its place.
         Raises InfeasibleError.
         """
+        self._homes, count = homes, homes + deputies
         self._scale = config.resources.scale
         seen = outlook(self._scale)
         self.placement = place_in(count, config.resources, seen)
@@ -83,23 +84,24 @@ class Reservation:
                     " wait longer, or lower num_pairs."
                 )
 
-    def free(self, taken: Collection[int | None], count: int) -> list[int]:
-        """Those of the bundles 0 to `count` that nobody has, on nodes that stay."""
+    def free(self, taken: Collection[int | None]) -> list[int]:
+        """Homes' bundles that nobody has, on nodes that stay."""
         gone = self._leaving()
-        return [i for i in range(count) if i not in taken and i not in gone]
+        return [i for i in range(self._homes) if i not in taken and i not in gone]
 
-    def lacks(self, players: int) -> str | None:
-        """Why so many players would wait for ever outside the group; None: they would not. CPUs
-        are shared more thinly there, GPUs are not.
+    def lacks(self, newcomers: int, taken: Collection[int | None]) -> str | None:
+        """Why some of them would wait for ever outside the group; None: they would not. CPUs are
+        shared more thinly there, GPUs are not.
         """
-        gpus = self.placement.gpus
+        gpus, players = self.placement.gpus, newcomers - len(self.free(taken))
         if players <= 0 or not gpus or outlook(self._scale).grows:
             return None
         if (room := sum(int(free / gpus + 1e-6) for free in gpus_free())) >= players:
             return None
         return (
-            f"room for {room} of {players} newcomers with {gpus:g} GPUs each: the others hold the"
-            " rest. Free GPUs, or start the run with a smaller resources.gpus_per_pair."
+            f"room for {newcomers - players + room} of {newcomers} newcomers with {gpus:g} GPUs"
+            " each: the others hold the rest. Free GPUs, or start the run with a smaller"
+            " resources.gpus_per_pair."
         )
 
     def at(

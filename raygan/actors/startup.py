@@ -174,21 +174,19 @@ class Startup:
         workers, name = self.workers, order.player
         states = {} if order.state is None else {name: [ray.put(order.state)]}
         beside = [workers.actors[p] for p in order.home if p in workers.actors]
-        actor = beside[0] if beside else self._new([*order.home] or [name])
+        home = [*order.home] or [name]
+        actor = beside[0] if beside else workers.make_player(home, joins=True)
         workers.actors[name] = actor
         # Ray keeps the order of calls to one actor: it opens after it has begun, or entered
         if beside:
             actor.enter.remote([name], workers.config, states)
         else:
+            for new in home:
+                # the lease is for who is there: a new process imports first
+                self.replies.pulse.starting(new, START_TIMEOUT_S)
             self._begin([name], states)
         self.register()
         return actor.open.remote(name, order.step if order.state is None else None)
-
-    def _new(self, home: list[str]) -> Any:
-        for name in home:
-            # the lease is for who is there: a new process imports first
-            self.replies.pulse.starting(name, START_TIMEOUT_S)
-        return self.workers.make_player(home, joins=True)
 
     def joined(self, player: str) -> None:
         """It is up: note where it lives, and keep another spare ready."""

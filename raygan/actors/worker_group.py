@@ -72,7 +72,7 @@ class WorkerGroup:
         """Room for so many actors with players, and for deputies and the evaluator; and the data in
         the object store, once. Raises InfeasibleError.
         """
-        self.room.take(homes + len(self.deputies), self.config)
+        self.room.take(homes, len(self.deputies), self.config)
         # in a list, a reference travels as it is: each actor gets it once, zero-copy (player.py)
         self.whole = self.shared = [ray.put(self.data)]
         if self.data.parts:
@@ -86,7 +86,8 @@ class WorkerGroup:
         # the group holds the GPU of who has died or left: outside it would be waited for in vain.
         # CPUs are shared more thinly there, and none is waited for
         outside = joins and not placement.gpus
-        bundle = None if outside else next(iter(self._free()), None)
+        free = [] if outside else self.room.free(self.bundles.values())
+        bundle = free[0] if free else None
         readers = max(strategy_of(self.config).readers(self.config, p) for p in home)
         # a spare has one thread for readers, and that cannot be changed later
         actor = self.spares.take() if readers == 1 else None
@@ -97,15 +98,6 @@ class WorkerGroup:
             actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
-
-    def _free(self) -> list[int]:
-        """Bundles that are free for players."""
-        last = self.room.placement.players - len(self.deputies)
-        return self.room.free(set(self.bundles.values()), last)
-
-    def no_room(self, players: int) -> str | None:
-        """Why so many more cannot have a process each; None: they can."""
-        return self.room.lacks(players - len(self._free()))
 
     def make_helper(self, name: str) -> Any:
         """The board's, the matchmaker's, the evaluator's or a deputy's actor."""

@@ -214,9 +214,7 @@ class Loop:
         """Others from now on; who counts on them is told."""
         state = self.state
         self.log.set_members(ids)
-        self.executor.configure(state.config)
-        for listener in state.strategy.audience(state.config):
-            self.executor.set_members(listener, state.strategy.locals(state.config))
+        self.executor.configure(state.config, state.strategy.audience(state.config))
 
     def take_out(self, *players: str) -> None:
         """Out of the members: nobody counts on them any more."""

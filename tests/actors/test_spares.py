@@ -73,7 +73,7 @@ def taken(monkeypatch: pytest.MonkeyPatch, after: int = 0, given: Any = None) ->
     monkeypatch.setattr(reservation, "room_text", lambda *args: "nothing came")
     monkeypatch.setattr(reservation, "draining", set)
     ours = Reservation()
-    ours.take(3, tiny_config(resources={"wait_s": 0.01 if after > 3 else 60.0}))
+    ours.take(3, 0, tiny_config(resources={"wait_s": 0.01 if after > 3 else 60.0}))
     return ours
 
 
@@ -102,14 +102,14 @@ def test_a_trial_lives_in_the_room_that_it_was_given_and_leaves_it_there(
 
 def test_nobody_is_put_where_a_node_is_about_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = taken(monkeypatch)
-    assert ours.free({0, None}, 3) == [1, 2]
-    assert ours.free({0, 1, 2}, 3) == []
+    assert ours.free({0, None}) == [1, 2]
+    assert ours.free({0, 1, 2}) == []
     nodes = {"bundles_to_node_id": {0: "n1", 1: "n2", 2: "n1"}}
     monkeypatch.setattr(reservation, "draining", lambda: {"n1"})
     monkeypatch.setattr(reservation, "placement_group_table", lambda group: nodes)
     for free, cpus in ((2.0, 1.0), (0.5, 0.0)):  # a full cluster is shared more thinly
         monkeypatch.setattr(reservation, "room", lambda free=free: free)
-        assert ours.free(set(), 3) == [1]
+        assert ours.free(set()) == [1]
         assert ours.at(0, 1.0) == (None, cpus)
         assert ours.at(None, 1.0) == (None, cpus)
 
@@ -157,7 +157,7 @@ def test_more_players_are_refused_where_no_gpu_is_left_for_them(
     workers.bundles |= {"a": 0, "b": 2}
     monkeypatch.setattr(reservation, "outlook", lambda scale: SimpleNamespace(grows=grows))
     monkeypatch.setattr(reservation, "gpus_free", lambda: free)
-    assert workers.no_room(1) is None, "a bundle is free"
-    why = workers.no_room(3)
+    assert workers.room.lacks(1, workers.bundles.values()) is None, "a bundle is free"
+    why = workers.room.lacks(3, workers.bundles.values())
     assert (why is None) == fits
-    assert fits or f"of 2 newcomers with {gpus:g} GPUs each" in str(why)
+    assert fits or f"room for {1 + sum(f >= gpus for f in free)} of 3 newcomers" in str(why)

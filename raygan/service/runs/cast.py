@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +162,14 @@ class Cast:
             )
         if which == "best":
             return [self.best]
-        kind, _, index = which.partition(":")
-        numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
-        name = self.pairs[int(index)] if numbered else which
-        if kind == "pair" and index.isdigit() and not numbered:
-            raise ConfigError(
-                f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}."
-            )
+        name, (kind, _, number) = which, which.partition(":")
+        if kind == "pair" and number.isdecimal():
+            # By the number in its name, which a member keeps when others leave; not by its place.
+            ends = {p: p.rpartition("-")[2] for p in self.pairs}
+            numbered = {int(end): p for p, end in ends.items() if end.isdecimal()}
+            if int(number) not in numbered:
+                raise ConfigError(f"--from {which!r}: the run has {spans(numbered)}.")
+            name = numbered[int(number)]
         if name not in players or not role_of(name, self.roles).scored:
             raise ConfigError(
                 f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}"
@@ -185,6 +186,21 @@ class Cast:
         if which != MIXTURE or not set(self.pairs) <= set(parts):
             return None
         return {p: float(parts[p]["train"]) for p in self.pairs}
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Pairs by their numbers, as `--from` takes them.
+
+    >>> spans([0, 1, 2, 5]), spans([3])
+    ('pair:0 to pair:2, pair:5', 'pair:3')
+    """
+    ends: list[list[int]] = []
+    for number in sorted(numbers):
+        if ends and number == ends[-1][-1] + 1:
+            ends[-1] = [ends[-1][0], number]
+        else:
+            ends.append([number])
+    return ", ".join(" to ".join(f"pair:{n}" for n in span) for span in ends)
 
 
 def fitted_shares(path: Path, pairs: Sequence[str]) -> dict[str, float]:

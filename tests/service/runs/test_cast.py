@@ -1,4 +1,4 @@
-"""Who plays counts: scores, the best, after members have come and gone."""
+"""Who plays counts: scores, the best, and whom `--from` means, after members have come and gone."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import pytest
 from raygan.config import Resolved
 from raygan.controller.listener import Running
 from raygan.controller.orders import Done
+from raygan.errors import ConfigError
 from raygan.service.runs.cast import Cast
 from raygan.service.runs.listing import list_runs
 from raygan.service.runs.run import Run
@@ -84,6 +85,18 @@ def test_scores_of_unlike_steps_say_so(tmp_path: Path, monkeypatch: pytest.Monke
     told = "scores of unlike steps: pair-00, pair-02, mixture of step 12; pair-01 of step 6"
     assert told in result_table(run)
     assert told in write_report(run).read_text()
+
+
+def test_a_pair_is_asked_for_by_its_number_whoever_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = members(tmp_path, monkeypatch, at={2: 2, 7: 3})
+    assert run.pairs == ["pair-00", "pair-01", "pair-03"]
+    assert run.cast.named("pair:3") == ["pair-03"]
+    assert run.cast.named("pair:03") == ["pair-03"]
+    for gone in ("pair:2", "pair:4"):
+        with pytest.raises(ConfigError, match=f"'{gone}': the run has pair:0 to pair:1, pair:3"):
+            run.cast.named(gone)
 
 
 def test_a_population_knows_no_distance_of_who_has_left(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from raygan.controller.recovery import Retire, Stop, can_spare, together, underw
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState, held_in, number_of
 from raygan.controller.totals import ANYBODY, Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
 from raygan.strategies.base import idle_for_ever
@@ -157,6 +157,7 @@ class Controller:
         # recorded before anybody trains: a kill from now on finds what was undone
         go_on_from(self.log.journal, resume)
         state.ledger = Ledger.begin(state.players, steps, extra)
+        state.holds = held_in(resume.parts) if resume else {}
         state.owed.clear()
         state.away.clear()
         state.targets = None

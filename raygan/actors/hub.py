@@ -87,12 +87,13 @@ class HubActor(Process):
             # what was meant for the hub before this one joins on to nothing here
             if life in ("", self.life):
                 self.files |= whole
+                # before the lines: it is the newest of all, and says who takes part
+                if (info := parse(whole.get("run.json", b""))) is not None:
+                    self.gauges.info(info)
                 for name, (offset, raw) in added.items():
                     for line in self.logs[name].append(offset, raw):
                         if (row := parse(line)) is not None and told_by_a_run(row):
                             self.gauges.take(name, row)
-                if (info := parse(whole.get("run.json", b""))) is not None:
-                    self.gauges.info(info)
                 self.gauges.beats(beats)
                 self._forget_samples()
             asked, self.requests = self.requests, []

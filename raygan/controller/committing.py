@@ -61,6 +61,7 @@ class Committer:
         """
         log, step = self.log, checkpoint.step
         keep, journal = self.state.config.checkpoint.keep, log.journal
+        self.state.totals.only(step, checkpoint.parts)
         best = self.best_steps([*(e.step for e in journal.index), step])
         log.keep_totals()
         # what the run tells goes out first: rows that a later life does not make again are not lost

@@ -34,11 +34,11 @@ from raygan.controller.recovery import Retire, Stop, can_spare, together, underw
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState
-from raygan.controller.totals import Totals, newest_first
+from raygan.controller.state import RunState, held_in
+from raygan.controller.totals import ANYBODY, Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
 from raygan.strategies.base import idle_for_ever
-from raygan.strategies.roles import number_of
+from raygan.strategies.roles import MIXTURE, number_of
 
 STALL_S = 600.0
 """Without a step of anybody, while orders are out."""
@@ -68,7 +68,8 @@ class Controller:
         self.state = RunState(config, totals, samples)
         self.log = RunLog(self.state, folder, journal)
         self.recorder = Recorder(self.state, self.log)
-        for row in scores:
+        # they come newest first, and of a step that was scored twice the last one counts
+        for row in reversed(scores):
             self.recorder.note_headline(row)
         self.notices = Notices(self.state, self.log)
         self.make_executor = make_executor
@@ -150,10 +151,13 @@ class Controller:
             self.log.set_members(members)
         # numbers of those that joined and left are not given again
         state.totals.seen |= set(extra.get("seen", ()))
+        at = resume.step if resume else 0
+        state.totals.undo({**steps, MIXTURE: at, ANYBODY: at}, otherwise=0)
         self.log.keep_totals()
         # recorded before anybody trains: a kill from now on finds what was undone
         go_on_from(self.log.journal, resume)
         state.ledger = Ledger.begin(state.players, steps, extra)
+        state.holds = held_in(resume.parts) if resume else {}
         state.owed.clear()
         state.away.clear()
         state.targets = None

@@ -46,11 +46,16 @@ class Log:
 
     def add(self, line: bytes) -> None:
         """A line, behind those that wait. Raises OSError: then some wait still."""
-        if len(self.waiting) + len(line) > WAITING_BYTES:
-            self.lost += 1
-        else:
-            self.waiting += line
-        self.flush()
+        self.waiting += line
+        try:
+            self.flush()
+        finally:
+            # only what found no room there counts: a line may be longer than what may wait (a
+            # meeting of thousands of pairs)
+            whole = self.waiting.rfind(b"\n", 0, WAITING_BYTES) + 1
+            if len(self.waiting) > WAITING_BYTES:
+                self.lost += self.waiting.count(b"\n", whole)
+                self.waiting = self.waiting[:whole]
 
     def flush(self) -> None:
         """Write what waits: as many whole lines as there is room for. Raises OSError where that is

@@ -15,6 +15,7 @@ Saving      a cut whose parts are all in   commit                           itse
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -37,7 +38,7 @@ from raygan.controller.saving import Saving, complete_at
 from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
 from raygan.strategies.orders import Order, Swap, Train
-from raygan.strategies.roles import number_of
+from raygan.strategies.roles import MIXTURE, number_of
 
 
 class Loop:
@@ -246,6 +247,9 @@ class Loop:
         # out of the members before anybody is asked back: the others would wait for its next step
         self.take_out(*home)
         self.state.away |= set(home)
+        steps = {back.player: back.step for back in backs}
+        # the others stay as they are, and what was mixed from them all does not
+        self.state.totals.undo({**steps, MIXTURE: min(steps.values())}, otherwise=math.inf)
         # after all are gone: a cut would be committed else with a part of one that comes back from
         # before it
         self.saving.lost({back.player: back.saved for back in backs})

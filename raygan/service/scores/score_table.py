@@ -10,6 +10,7 @@ from typing import Any
 
 from raygan.metrics.ranking import (
     ARROWS,
+    LEVEL,
     arrow,
     deciding,
     mark_line,
@@ -121,6 +122,24 @@ def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
     if "classifier_accuracy" in entry:
         parts.append(f"its accuracy {entry['classifier_accuracy']}")
     return f"protocol {protocol}: " + ", ".join(parts)
+
+
+def steps_line(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of which steps scores are that stand side by side; "" where all are of one.
+
+    >>> steps_line({"pair-00": {"step": 24}, "pair-01": {"step": 12}, "mixture": {"step": 24}})
+    'scores of unlike steps: pair-00, mixture of step 24; pair-01 of step 12'
+    """
+    by_step: dict[int, list[str]] = {}
+    for player, row in scores.items():
+        by_step.setdefault(int(row["step"]), []).append(player)
+    if len(by_step) < 2:
+        return ""
+    told = []
+    for step, players in sorted(by_step.items(), reverse=True):
+        more = f" and {len(players) - LEVEL} more" if players[LEVEL:] else ""
+        told.append(f"{', '.join(players[:LEVEL])}{more} of step {step}")
+    return f"scores of unlike steps: {'; '.join(told)}"
 
 
 def hashed(entry: Mapping[str, Any]) -> str:

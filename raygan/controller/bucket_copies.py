@@ -91,10 +91,12 @@ def taken(path: Path) -> bool:
 
 
 def runs_folder(path: str | Path) -> Path:
-    """Where the runs of a `--run-dir` are written on this machine. Raises ConfigError."""
+    """Where the runs of a `--run-dir` are written on this machine: the same place wherever this
+    process stands later. Raises ConfigError.
+    """
     address = in_bucket(path)
     if address is None:
-        return on_disk(path)
+        return Path(os.path.realpath(on_disk(path)))
     refuse_unreachable(address)
     key = _key(address)
     for left in _root().glob(f"{key}.{platform.node()}.*"):

@@ -37,7 +37,9 @@ class RunFolder:
     """Writes one run; reading is `service.run.Run`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        # whoever writes holds the folder itself: a link may lead elsewhere meanwhile, as `latest`
+        # does at the next run, and this process may move to another folder
+        self.path = Path(os.path.realpath(path))
         self.telemetry = Telemetry(lambda: self.path)
         self._status: dict[str, Any] = {}
         self._unwritten: dict[str, int] = {}
@@ -81,8 +83,9 @@ class RunFolder:
         folder = cls(made(parent, hidden(name)))
         try:
             yield folder
-            publish(folder.path, parent / name)
-            folder.path = parent / name
+            there = folder.path.with_name(name)
+            publish(folder.path, there)
+            folder.path = there
         except BaseException:
             # a full disk: the folder goes all the same
             with contextlib.suppress(OSError):

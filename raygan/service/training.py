@@ -92,7 +92,7 @@ def train(
             # Before the settings are compared: an own part that may not run is said first.
             use_code(found, stored, trust_code)
             return resume_run(
-                path, address=address, inline=inline, listeners=listeners,
+                found, address=address, inline=inline, listeners=listeners,
                 overrides=changes(resolved, stored), strict=strict, require=require,
             )  # fmt: skip
     config = resolved.config

@@ -31,7 +31,7 @@ from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Retire, Stop, can_spare, together, underway
-from raygan.controller.requests import file_of
+from raygan.controller.requests import file_of, is_for
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, number_of
@@ -214,11 +214,12 @@ class Controller:
         self.log.commit("retire", at, player=player, members=members, why=why)
 
     def asked(self, request: Mapping[str, Any]) -> None:
-        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id":
-        ..., "pairs": ...}.
+        """What somebody elsewhere wants of this run: {"verb": "stop", "epoch": ...}, or {"verb":
+        "scale", "id": ..., "pairs": ...}.
         """
         if request["verb"] == "stop":
-            self.stop(signal.SIGTERM)
+            if is_for(request, self.log.life):
+                self.stop(signal.SIGTERM)
         else:
             self.log.folder.write(file_of(request), json.dumps(dict(request)))
 

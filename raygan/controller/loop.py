@@ -33,6 +33,7 @@ from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
 from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
+from raygan.controller.requests import Requests
 from raygan.controller.saving import Saving, complete_at
 from raygan.controller.state import number_of
 from raygan.controller.turns import decided, give_out
@@ -52,7 +53,8 @@ class Loop:
         self.notices = notices
         self.executor = executor
         self.saving = Saving(self.state, self.log, steps)
-        self.membership = Membership(self.state, self.log.folder.path, self.saving.assembly)
+        requests = Requests(self.log.folder.path, self.log.life)
+        self.membership = Membership(self.state, requests, self.saving.assembly)
 
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is

@@ -25,7 +25,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from raygan.controller.checkpoint_assembly import Assembly
@@ -93,11 +92,11 @@ Change = Leave | Enter | Admit | TurnAway | Answer | Halt
 class Membership:
     """At most one request at a time; the next is looked at when it is done."""
 
-    def __init__(self, state: RunState, folder: Path, assembly: Assembly) -> None:
+    def __init__(self, state: RunState, requests: Requests, assembly: Assembly) -> None:
         self.state = state
         self.assembly = assembly
         self.meeting = Meeting(state)
-        self.requests = Requests(folder)
+        self.requests = requests
         self.request: dict[str, Any] | None = None
         self.leaving: list[str] = []
         self.joining: list[str] = []

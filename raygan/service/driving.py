@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +46,7 @@ from raygan.gan.device import CPU
 from raygan.own.calling import place, said
 from raygan.service.autopack import not_batched
 from raygan.service.places import inline_device
-from raygan.service.runs.alive import process_start
+from raygan.service.runs.alive import who
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
@@ -78,8 +77,8 @@ def drive(
     if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
-        pid=os.getpid(), process_start=process_start(os.getpid()), host=platform.node(),
-        epoch=journal.epoch, exit_code=None, error=None, total_steps=config.steps, rejected=None,
+        status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+        total_steps=config.steps, rejected=None,
         started=time.time(),  # noqa: TID251  shown only
     )  # fmt: skip
     end: dict[str, Any] = {}

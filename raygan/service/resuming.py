@@ -43,7 +43,7 @@ from raygan.own.names import label
 from raygan.service.driving import drive
 from raygan.service.places import check_abroad, hosting, parted
 from raygan.service.runs import schedules
-from raygan.service.runs.alive import is_done, refuse_running
+from raygan.service.runs.alive import is_done, refuse_running, who
 from raygan.service.runs.code import load_config, other_code, use_code, write_code
 from raygan.service.runs.identity import identity, other_data, rooted
 from raygan.service.runs.provenance import provenance
@@ -136,7 +136,11 @@ def resume_run(
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         step = checkpoint.step if checkpoint else 0
-        folder.status(data=identity(data), **resumed(info, here, time.time(), step))  # noqa: TID251
+        # At once: whoever looks must not take the end of the life before for the end of this one.
+        folder.status(
+            status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+            data=identity(data), **resumed(info, here, time.time(), step),  # noqa: TID251
+        )  # fmt: skip
         folder.event(
             "resume", step, players=strategy_of(config).players(config),
             swapped=checkpoint.extra.get("swapped", {}) if checkpoint else {},

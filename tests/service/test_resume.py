@@ -4,6 +4,7 @@ knows outlives its lives.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -32,10 +33,12 @@ from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service import training
 from raygan.service.resuming import resume_run
+from raygan.service.runs.alive import running
 from raygan.service.runs.naming import point_latest
 from raygan.service.runs.run import Run
 from raygan.service.scores.compare import compare_runs
 from raygan.service.training import train
+from raygan.service.views.follow import FolderFeed, stop
 from raygan.service.views.report import write_report
 from raygan.service.views.state import state, state_text
 from raygan.strategies.base import Setup, load_data
@@ -133,6 +136,67 @@ def test_a_run_stays_where_it_began_when_its_process_moves(
     assert (checkpoint.step, problems) == (done.info["total_steps"], [])
     assert len(list((done.path / "samples").iterdir())) >= 4
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+# -------------------------------------------------------------------------------------------------
+# what others see and ask of it
+
+
+def test_a_life_that_begins_is_starting_and_not_as_the_one_before_has_ended(run: Path) -> None:
+    seen = list[dict[str, Any]]()
+
+    class Looks(Listener):
+        def begin(self, run: Running) -> None:
+            seen.append(Run.load(run.log.folder.path).info)
+
+    resume_run(run, extra_steps=4, listeners=[Looks()])
+    (info,) = seen
+    assert (info["status"], info["exit_code"], info["pid"]) == ("starting", None, os.getpid())
+    assert info["epoch"] == 2
+    assert running(info)
+    (run / "run.json").write_text(json.dumps({**info, "process_start": "1/another/1"}))
+    resume_run(run, listeners=[Looks()])
+    assert [i["epoch"] for i in seen] == [2, 3], "killed as it began: it is gone on with"
+    assert Run.load(run).info["status"] == "done"
+
+
+@pytest.mark.parametrize("asked", [{"epoch": 1}, {"epoch": 7}])
+def test_a_stop_that_an_earlier_life_was_asked_for_does_not_stop_the_next(
+    run: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    (run / "stop.json").write_text(json.dumps({"verb": "stop", **asked}))
+
+    class Asks(Listener):
+        def begin(self, run: Running) -> None:
+            run.asked({"verb": "stop", **asked})  # what a hub passes on
+
+    assert resume_run(run, extra_steps=4, listeners=[Asks()]).info["status"] == "done"
+    assert not (run / "stop.json").exists()
+
+
+@pytest.mark.parametrize("raw", [None, "{}", '{"verb": "stop"}', "[", ""])
+def test_a_stop_for_this_life_or_for_whoever_finds_it_is_obeyed(
+    run: Path, raw: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """raw: as an older raygan asks, or by hand."""
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+
+    class Asks(Listener):
+        def begin(self, run: Running) -> None:
+            path = run.log.folder.path
+            if raw is None:
+                asked: list[Any] = []
+                monkeypatch.setattr(FolderFeed, "ask", lambda feed, request: asked.append(request))
+                with contextlib.suppress(ConfigError):  # nobody answers
+                    stop(FolderFeed(path), timeout_s=0.0)
+                run.asked(asked[0])
+            else:
+                (path / "stop.json").write_text(raw)
+
+    with pytest.raises(Interrupted):
+        resume_run(run, extra_steps=4, listeners=[Asks()])
+    assert not (run / "stop.json").exists()
 
 
 # -------------------------------------------------------------------------------------------------

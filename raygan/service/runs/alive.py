@@ -27,6 +27,12 @@ def running(info: Mapping[str, Any]) -> bool:
     return info.get("host") != platform.node() or _process_lives(info)
 
 
+def who() -> dict[str, Any]:
+    """This process, as run.json says who drives a run."""
+    pid = os.getpid()
+    return {"pid": pid, "process_start": process_start(pid), "host": platform.node()}
+
+
 def process_start(pid: object) -> str | None:
     """What no other process has that gets this number later: PID/BOOT/TICKS; "" where it has ended
     and is not buried yet; None where there is none, or nothing to tell by (not Linux).

@@ -44,8 +44,8 @@ class Feed(Protocol):
         """Look again; False when there is nothing more to come."""
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Leave a request for the driver: {"verb": "stop"} or {"verb": "scale", "id": ..., "pairs":
-        ...}.
+        """Leave a request for the driver: {"verb": "stop", "epoch": ...} or {"verb": "scale", "id":
+        ..., "pairs": ...}.
         """
 
 
@@ -248,7 +248,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
     """
     refuse_unless_running(feed, "stopped")
     began = time.monotonic()
-    feed.ask({"verb": "stop"})
+    # this life of it: what comes too late must not stop the next one
+    feed.ask({"verb": "stop", "epoch": feed.run.info.get("epoch")})
     while time.monotonic() - began < timeout_s:
         more = feed.refresh()
         info = feed.run.info

@@ -96,17 +96,20 @@ class HubLink(Listener):
             raw = tail(self.folder / name, self.known[name], budget)
             budget -= len(raw)
             added[name] = self.known[name], raw
-        whole = {}
+        whole, sent = dict[str, bytes](), dict[str, tuple[int, int]]()
         samples = sorted((self.folder / "samples").glob("*.npy"))[-KEEP_SAMPLES:]
         for path in [*(self.folder / name for name in WHOLE), *samples]:
-            with contextlib.suppress(FileNotFoundError):
+            # one that is gone, or cannot be read just now, goes with a later push
+            with contextlib.suppress(OSError):
                 facts = path.stat()
                 key = str(path.relative_to(self.folder))
                 if self._sent.get(key) != (facts.st_mtime_ns, facts.st_size) and budget > 0:
                     whole[key] = path.read_bytes()
                     budget -= len(whole[key])
-                    self._sent[key] = facts.st_mtime_ns, facts.st_size
+                    sent[key] = facts.st_mtime_ns, facts.st_size
         self._under_way = self.hub.push.remote(self.life, added, whole, beats)
+        # only now: what an error has kept here is told again
+        self._sent |= sent
 
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.audience import Guard
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
 from raygan.controller.checkpoint_index import open_journal
@@ -75,6 +76,7 @@ class Controller:
         self.loop: Loop | None = None
         """Of the attempt that is under way, or was the last."""
         self.listeners = [as_listener(heard) for heard in listeners]
+        self.guard = Guard(self.log.warn)
 
     def run(self, resume: Checkpoint | None = None) -> None:
         """Train to the end; a run whose player died starts again from its last checkpoint, a few
@@ -114,11 +116,13 @@ class Controller:
             # a round may take longer than anybody would wait for a lost order
             heard = time.monotonic() if done else max(heard, loop.executor.last_move())
             for listener in self.listeners:
-                listener.tick(self)
+                with self.guard.around(listener):
+                    listener.tick(self)
             for item in done:
                 loop.handle(item)
                 for listener in self.listeners:
-                    listener(self, item)
+                    with self.guard.around(listener):
+                        listener(self, item)
             busy = sorted(set(state.players) - set(state.ledger.idle))
             # the lease finds a process that hangs; this is for an order that was lost on the way,
             # at which nobody works

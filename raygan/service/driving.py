@@ -20,6 +20,7 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.audience import close_all
 from raygan.controller.bucket_copies import (
     shown,
 )
@@ -41,6 +42,7 @@ from raygan.data.odd import oddities
 from raygan.errors import (
     Interrupted,
     RayganError,
+    StaleEpochError,
 )
 from raygan.gan.device import CPU
 from raygan.own.calling import place, said
@@ -96,16 +98,10 @@ def drive(
         # The folder says how it ended before listeners close: one that hangs or raises there, a
         # tracker without a network say, leaves no run that is "running" for ever.
         controller.log.end(str(end.get("status", "failed")))
-        folder.status(
-            **end,
-            ended=time.time(),  # noqa: TID251  shown only
-            steps=controller.state.done,
-            **controller.state.told(),
-        )
-        folder.close()
-        for listener in listeners:
-            listener.close()
-        tell_unwritten(folder)
+        _over(
+            folder, listeners, **end, steps=controller.state.done, **controller.state.told(),
+            measured=False,
+        )  # fmt: skip
     tell("measuring floor and ceiling")
     # One for both, made where an error of it costs no run: its suite's real samples and classifier
     # need not be had twice.
@@ -118,6 +114,7 @@ def drive(
         known = folder.status(rejected=rejected(last, evaluator))
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    known = folder.status(measured=True)
     folder.mirror()
     # `known`: on a full disk run.json lacks what was just said of the scores (decision 54).
     return Run(folder.path.resolve(), known)
@@ -136,13 +133,22 @@ def _begun(
         return listeners, Controller(config, folder, make, listeners, setup.num_samples, journal)
     except BaseException as error:
         end, told = _failure(error, folder.path)
-        folder.status(**end, ended=time.time())  # noqa: TID251  shown only
-        folder.close()
-        for listener in listeners:
-            listener.close()
+        _over(folder, listeners, **end)
         if told is None:
             raise
         raise told from told.__cause__
+
+
+def _over(folder: RunFolder, listeners: Sequence[Listener], **how: Any) -> None:
+    """The folder says how it ended, then everybody hears it: each, whatever becomes of another."""
+    with contextlib.ExitStack() as last:
+        # the last one in is the first one out
+        last.callback(tell_unwritten, folder)
+        last.callback(close_all, listeners)
+        last.callback(folder.close)
+        # a run that somebody else has taken over is theirs to tell of
+        with contextlib.suppress(StaleEpochError):
+            folder.status(**how, ended=time.time())  # noqa: TID251  shown only
 
 
 def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:

@@ -87,6 +87,10 @@ def refuse_running(path: Path) -> None:
 
 
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
-    """Has this run come to its end, with its last checkpoint there?"""
-    ended = read_info(path).get("status") in ("done", "degraded")
+    """Has this run come to its end, with its last checkpoint and all that is measured then? One
+    that was killed in between is gone on with: nothing is left to train, and it is measured.
+    """
+    info = read_info(path)
+    # of before 0.3: nobody has noted it
+    ended = info.get("status") in ("done", "degraded") and info.get("measured", True)
     return ended and all(step >= config.steps for step in checkpoint.steps.values())

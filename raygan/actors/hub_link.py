@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PUSH_S = 1.0
 """Between two pushes, at least."""
 WHOLE = ("run.json", "config.json", "config.yaml", "command.txt", "best.json", "mixture.json")
+LAST_S = 5.0
+"""For somebody who looks on to see the end."""
 PUSH_BYTES = 8 << 20
 """Most bytes of a push; the rest goes with the next one."""
 
@@ -123,4 +125,10 @@ class HubLink(Listener):
                 self._push({})
             self._hear(None)
             ray.get(self.hub.bye.remote(), timeout=5.0)
+            # who looks on comes every few seconds: gone at once, the hub would take the end along
+            until = time.monotonic() + LAST_S
+            while time.monotonic() < until:
+                if ray.get(self.hub.heard.remote(), timeout=5.0):
+                    break
+                time.sleep(0.1)
         ray.kill(self.hub)

@@ -20,6 +20,7 @@ from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
 from raygan.service.runs.schedules import to_go_on
 from raygan.service.views.follow import Feed
+from raygan.service.views.outcome import exit_code
 from raygan.service.views.state import state, state_text
 from raygan.visible import say as print
 from raygan.visible import visible
@@ -233,4 +234,4 @@ def show(feed: Feed, every_s: int) -> int:
             if not more:
                 break
             time.sleep(every_s)
-    return int(feed.run.info.get("exit_code") or 0)
+    return exit_code(feed)

@@ -87,7 +87,7 @@ class HubFeed:
         self.offsets: dict[str, int] = {}
         self.skipped = 0
         """Bytes of logs that the hub had dropped already."""
-        if not self.refresh() or not (self.path / "run.json").exists():
+        if not self._take() or not (self.path / "run.json").exists():
             raise ConfigError(
                 f"run {name!r}: its hub knows nothing yet. Look again in a few seconds."
             )
@@ -95,7 +95,11 @@ class HubFeed:
         self.run = Run(self.path)
 
     def refresh(self) -> bool:
-        """Take what is new."""
+        """Take what is new. A hub stays for a moment after the end, to tell it."""
+        return self._take() and self.run.info["status"] not in ENDED
+
+    def _take(self) -> bool:
+        """False: the hub is gone."""
         import ray
         from ray.exceptions import RayError
 
@@ -179,7 +183,7 @@ def _hub(run: str, nowhere: str, address: str) -> Any:
 def _not_going_on(run: str, nowhere: str, address: str) -> str:
     """What the cluster's jobs know of a run that has no hub."""
     name, folder = Path(run).name, str(Path(run).parent)
-    for job in _jobs():
+    for job in cluster_jobs():
         if job["run"] != name or ("/" in run and job["run_dir"] != folder):
             continue
         if job["exit_code"] is None:
@@ -198,7 +202,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
     )
 
 
-def _jobs() -> list[dict[str, Any]]:
+def cluster_jobs() -> list[dict[str, Any]]:
     """Those of the cluster that was joined, newest first; [] where it says nothing for seconds."""
     import ray
     from ray.exceptions import RayError

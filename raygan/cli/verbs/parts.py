@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from raygan.config import PRESETS, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError
 from raygan.paths import expanded
+from raygan.visible import as_json
 from raygan.visible import say as print
 
 
@@ -34,7 +34,7 @@ def data(argv: Sequence[str]) -> int:
     found, report = inspecting.report_of(resolve(flags=flags).config)
     drawn = inspecting.write_sheet(found, expanded(out)) if (out := args.get("out")) else ""
     if args.has("json"):
-        print(json.dumps({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
+        print(as_json({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
     else:
         print(
             "\n".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.controller.bucket_copies import address_of
+from raygan.errors import RayganError
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
 from raygan.service.scores.rejected import rejected_rows
@@ -21,7 +22,11 @@ def ending(run: Run, report: Path | None) -> str:
     where = shown(run.path)
     lines = [result_table(run), ""]
     if alphabet := str(info.get("alphabet", "")):
-        lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
+        # what the run is worth stands above: a checkpoint that cannot be read does not hide it
+        try:
+            lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
+        except RayganError as error:
+            lines += [f"  no sentences: {error}", ""]
     lines += [
         f"warning {name}: {count} times; {fate(name)}"
         for name, count in info.get("warnings", {}).items()

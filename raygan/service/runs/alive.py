@@ -86,6 +86,11 @@ def refuse_running(path: Path) -> None:
         )
 
 
+def ended_with(info: Mapping[str, Any]) -> int:
+    """The exit code of a run that came to its end, whatever somebody has required of it then."""
+    return 4 if info["status"] == "degraded" else 0
+
+
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
     """Has this run come to its end, with its last checkpoint and all that is measured then? One
     that was killed in between is gone on with: nothing is left to train, and it is measured.

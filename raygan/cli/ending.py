@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from raygan.controller.bucket_copies import address_of
@@ -46,7 +47,7 @@ def ending(run: Run, report: Path | None) -> str:
         *([waiting] if (waiting := waiting_line(info)) else []),
         *([f"report  {in_run(run, report) or shown(report)}"] if report else []),
         (
-            f"next    raygan sample {where} --from {run.main_player}"
+            f"next    raygan sample {shlex.quote(where)} --from {run.main_player}"
             f"{' --reject' if rejected_rows(run) else ''} -n 1024 -o"
             f" samples.{'txt' if alphabet else 'png'}"
         ),

@@ -21,7 +21,7 @@ from typing import Any
 
 from raygan.config import Config
 from raygan.controller.audience import Guard
-from raygan.controller.bucket_copies import shown, storage_of
+from raygan.controller.bucket_copies import storage_of, typed
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.journal import Journal
@@ -133,7 +133,7 @@ class Controller:
             name = signal.Signals(state.stop_signal).name
             text = (
                 f"stopped by {name}, checkpoint saved. Next: raygan resume"
-                f" {shown(self.log.folder.path)}"
+                f" {typed(self.log.folder.path)}"
             )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:

@@ -66,7 +66,7 @@ class RunFolder:
         if bucket_copies.taken(path := on_disk(parent) / name):
             raise NameTaken(
                 f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name,"
-                f" or `raygan resume {bucket_copies.shown(path)}`."
+                f" or `raygan resume {bucket_copies.typed(path)}`."
             )
 
     @classmethod

@@ -22,7 +22,7 @@ from typing import Any
 from raygan.config import Config
 from raygan.controller.audience import close_all
 from raygan.controller.bucket_copies import (
-    shown,
+    typed,
 )
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.controller import Controller
@@ -230,7 +230,7 @@ def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganEr
         # Not of telemetry, which never raises (decision 54): nothing more can be committed.
         text = (
             f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan"
-            f" resume {shown(path)}"
+            f" resume {typed(path)}"
         )
         return {"status": "stopped", "exit_code": 1, "error": text}, RayganError(text)
     end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}

@@ -22,6 +22,7 @@ from raygan.controller.bucket_copies import (
     shown,
     storage_of,
     to_write,
+    typed,
 )
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.checkpoint_index import open_journal
@@ -166,7 +167,7 @@ def with_members(config: Config, checkpoint: Checkpoint, path: Path) -> Config:
         if not config.members and config.ids != ids:
             raise ConfigError(
                 f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of"
-                f" the run, then `raygan scale {shown(path)} --pairs {config.num_pairs}` while it"
+                f" the run, then `raygan scale {typed(path)} --pairs {config.num_pairs}` while it"
                 " runs."
             )
         config = config.model_copy(

@@ -9,6 +9,7 @@ trained leaves nothing behind, not even its name.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 import uuid
 from collections.abc import Sequence
@@ -198,7 +199,7 @@ def _begun(path: Path, folder: Path) -> Journal:
     except StaleEpochError:
         raise NameTaken(
             f"run folder: {address!r} exists already: somebody else has just made it. Choose"
-            f" another --name, or `raygan resume {address}`."
+            f" another --name, or `raygan resume {shlex.quote(address)}`."
         ) from None
     except OSError as error:
         raise ConfigError(f"{address}: it cannot be written ({say(error)}).") from None

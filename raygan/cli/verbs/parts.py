@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def new(argv: Sequence[str]) -> int:
     part, test = write_new(kind, name, Path(expanded(args.get("to") or ".")))
     shown = part if part.is_absolute() else f"./{part}"
     flag = "--metrics" if kind == "metric" else f"--{kind}"
-    print(f"{part} and {test}\npytest {test}\nraygan train {flag} {shown}")
+    print(f"{part} and {test}\n{shlex.join(['pytest', str(test)])}")
+    print(shlex.join(["raygan", "train", flag, str(shown)]))
     return 0
 
 

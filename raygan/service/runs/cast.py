@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.checkpoint_index import listed
 from raygan.controller.lines import NOTES, read_json
@@ -122,7 +122,7 @@ class Cast:
             NOTES.warning(
                 "%s: best.json is of %s; it does not count. Again: raygan evaluate %s --metrics"
                 " gam2",
-                self.path.name, why, shown(self.path),
+                self.path.name, why, typed(self.path),
             )  # fmt: skip
         return "" if why else player
 
@@ -177,7 +177,7 @@ class Cast:
         if not (self.path / "mixture.json").exists():
             raise ConfigError(
                 "--from fitted: no shares were fitted yet. First `raygan evaluate"
-                f" {shown(self.path)} --metrics mixture`."
+                f" {typed(self.path)} --metrics mixture`."
             )
         found = read_json(self.path, "mixture.json", weights=dict)
         weights: dict[str, float] = found["weights"]
@@ -191,7 +191,7 @@ class Cast:
         if why:
             raise ConfigError(
                 f"run {shown(self.path)!r}: mixture.json is of {why}. Again: raygan evaluate"
-                f" {shown(self.path)} --metrics mixture"
+                f" {typed(self.path)} --metrics mixture"
             )
         return weights
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import tempfile
 import time
 import uuid
@@ -194,7 +195,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
         return (
             f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job"
             f" {job['id']}). `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
-            f" {job['run_dir']}/{name}` looks at it there."
+            f" {shlex.quote(job['run_dir'] + '/' + name)}` looks at it there."
         )
     return (
         f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address {address}`"

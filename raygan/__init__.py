@@ -9,7 +9,7 @@ The names below are imported when they are first used, so that `import raygan` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,22 +39,12 @@ def train(
     what a config names. trust_code: with `resume`, the run's own parts may run. inline: everything
     in this process, no Ray. Raises a RayganError (raygan.errors).
     """
-    from raygan.config import resolve
-    from raygan.controller.own_listeners import guarded
     from raygan.own.importing import refuse_while_loading
-    from raygan.own.objects import named
-    from raygan.service.training import train as start
 
     refuse_while_loading("raygan.train")
-    named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
-    asked = {**settings, **({"listeners": named_ones} if named_ones else {})}
-    settings = named(asked, _given)
-    resolved = resolve(preset, (), settings)
-    call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
-    return start(
-        resolved, run_dir=Path(run_dir), name=name, address=address, inline=inline, resume=resume,
-        command=f"raygan.train({call})", trust_code=trust_code, listeners=guarded(listeners),
-    )  # fmt: skip
+    return _prepared(
+        preset, settings, run_dir, name, address, inline, resume, trust_code, listeners
+    )(())
 
 
 def start(preset: str | None = None, **arguments: Any) -> Started:
@@ -63,19 +53,46 @@ def start(preset: str | None = None, **arguments: Any) -> Started:
     """
     import inspect
 
-    from raygan.config import resolve
     from raygan.own.importing import refuse_while_loading
-    from raygan.own.objects import named
     from raygan.service.started import Started
 
     refuse_while_loading("raygan.start")
     known = inspect.signature(train).parameters
-    # objects by their names from here on: when the thread begins they may be others
-    settings = named({k: v for k, v in arguments.items() if k not in known}, _given)
-    resolve(preset, (), settings)
-    arguments |= settings
-    heard = tuple(arguments.pop("listeners", ()))
-    return Started(lambda own: train(preset, listeners=(own, *heard), **arguments))
+    options = {k: p.default for k, p in known.items() if p.kind is p.KEYWORD_ONLY}
+    settings = {k: arguments.pop(k) for k in [*arguments] if k not in options}
+    begin = _prepared(preset, settings, **(options | arguments))
+    return Started(lambda own: begin((own,)))
+
+
+def _prepared(
+    preset: str | None, settings: Mapping[str, Any], run_dir: str | Path, name: str | None,
+    address: str, inline: bool, resume: str | None, trust_code: bool, listeners: Sequence[Any]
+) -> Callable[[Sequence[Any]], Run]:  # fmt: skip
+    """What begins this run, and takes further listeners. Objects and paths are what they are now:
+    whoever begins it later may stand in another folder. Raises a RayganError.
+    """
+    from raygan.config import resolve
+    from raygan.controller.bucket_copies import runs_folder
+    from raygan.controller.own_listeners import guarded
+    from raygan.controller.run_folder import RunFolder, find_run
+    from raygan.own.objects import named
+    from raygan.paths import in_bucket
+    from raygan.service.runs.identity import settled
+    from raygan.service.training import train as begin
+
+    named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
+    asked = {**settings, **({"listeners": named_ones} if named_ones else {})}
+    settings = named(asked, _given)
+    resolved = settled(resolve(preset, (), settings))
+    call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
+    if resume not in (None, "auto") and not in_bucket(str(resume)):
+        resume = str(RunFolder(find_run(str(resume))).path)
+    there = runs_folder(run_dir)
+    return lambda more: begin(
+        resolved, run_dir=there, name=name, address=address, inline=inline, resume=resume,
+        command=f"raygan.train({call})", trust_code=trust_code,
+        listeners=[*more, *guarded(listeners)],
+    )  # fmt: skip
 
 
 def _given(samples: Any) -> dict[str, Any]:

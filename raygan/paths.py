@@ -115,8 +115,10 @@ def cache() -> Path | None:
     """What can be had again (~/.cache/raygan, below XDG_CACHE_HOME where that is set), there or
     not; None without a home.
     """
-    named, own = os.environ.get("XDG_CACHE_HOME"), home()
-    base = Path(named) if named else own and own / ".cache"
+    named, own = os.environ.get("XDG_CACHE_HOME", ""), home()
+    # another than a whole path counts for nothing, as XDG has it: it would be another one in each
+    # folder in which a process stands
+    base = Path(named) if named.startswith("/") else own and own / ".cache"
     return base / "raygan" if base else None
 
 

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,11 @@ def shown(path: Path) -> str:
     return address_of(path) or str(path)
 
 
+def typed(path: Path) -> str:
+    """The same in a command that is to be typed: with the quotes that a shell needs."""
+    return shlex.quote(shown(path))
+
+
 def storage_of(path: Path) -> Storage:
     """Of a run folder: where its journal and its checkpoints are."""
     address = address_of(path)
@@ -91,10 +97,12 @@ def taken(path: Path) -> bool:
 
 
 def runs_folder(path: str | Path) -> Path:
-    """Where the runs of a `--run-dir` are written on this machine. Raises ConfigError."""
+    """Where the runs of a `--run-dir` are written on this machine: the same place wherever this
+    process stands later. Raises ConfigError.
+    """
     address = in_bucket(path)
     if address is None:
-        return on_disk(path)
+        return Path(os.path.realpath(on_disk(path)))
     refuse_unreachable(address)
     key = _key(address)
     for left in _root().glob(f"{key}.{platform.node()}.*"):

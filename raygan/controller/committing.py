@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.checkpoint_assembly import Cut
 from raygan.controller.checkpoint_index import retain
@@ -74,7 +74,7 @@ class Committer:
             if last:
                 raise CheckpointError(
                     f"the last checkpoint could not be written ({error.strerror}). Make room in"
-                    f" {shown(log.folder.path)}, then: raygan resume {shown(log.folder.path)}"
+                    f" {shown(log.folder.path)}, then: raygan resume {typed(log.folder.path)}"
                 ) from None
             log.warn(
                 "W203 checkpoint-not-written",

@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown, storage_of
+from raygan.controller.audience import Guard
+from raygan.controller.bucket_copies import storage_of, typed
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.journal import Journal
@@ -31,7 +32,7 @@ from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Retire, Stop, can_spare, together, underway
-from raygan.controller.requests import file_of
+from raygan.controller.requests import file_of, is_for
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState, held_in
@@ -77,6 +78,7 @@ class Controller:
         self.loop: Loop | None = None
         """Of the attempt that is under way, or was the last."""
         self.listeners = [as_listener(heard) for heard in listeners]
+        self.guard = Guard(self.log.warn)
 
     def run(self, resume: Checkpoint | None = None) -> None:
         """Train to the end; a run whose player died starts again from its last checkpoint, a few
@@ -116,11 +118,13 @@ class Controller:
             # a round may take longer than anybody would wait for a lost order
             heard = time.monotonic() if done else max(heard, loop.executor.last_move())
             for listener in self.listeners:
-                listener.tick(self)
+                with self.guard.around(listener):
+                    listener.tick(self)
             for item in done:
                 loop.handle(item)
                 for listener in self.listeners:
-                    listener(self, item)
+                    with self.guard.around(listener):
+                        listener(self, item)
             busy = sorted(set(state.players) - set(state.ledger.idle))
             # the lease finds a process that hangs; this is for an order that was lost on the way,
             # at which nobody works
@@ -131,7 +135,7 @@ class Controller:
             name = signal.Signals(state.stop_signal).name
             text = (
                 f"stopped by {name}, checkpoint saved. Next: raygan resume"
-                f" {shown(self.log.folder.path)}"
+                f" {typed(self.log.folder.path)}"
             )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:
@@ -219,11 +223,12 @@ class Controller:
         self.log.commit("retire", at, player=player, members=members, why=why)
 
     def asked(self, request: Mapping[str, Any]) -> None:
-        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id":
-        ..., "pairs": ...}.
+        """What somebody elsewhere wants of this run: {"verb": "stop", "epoch": ...}, or {"verb":
+        "scale", "id": ..., "pairs": ...}.
         """
         if request["verb"] == "stop":
-            self.stop(signal.SIGTERM)
+            if is_for(request, self.log.life):
+                self.stop(signal.SIGTERM)
         else:
             self.log.folder.write(file_of(request), json.dumps(dict(request)))
 

@@ -149,11 +149,20 @@ class Telemetry:
 
     def close(self) -> None:
         """The run ends. Try once more, with what was kept free for that: run.json first."""
-        remove_within(self.root(), RESERVE)
+        # a mount that is away keeps its reserve
+        with contextlib.suppress(OSError):
+            remove_within(self.root(), RESERVE)
         self._write_whole()
         self.flush()
         for log in self._logs.values():
             log.close()
+
+    def abandon(self) -> None:
+        """The files are somebody else's now: what waits is not written, the reserve is theirs."""
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
+        self._whole.clear()
 
     def _write_whole(self) -> None:
         for name, raw in list(self._whole.items()):

@@ -34,6 +34,7 @@ from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
 from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
+from raygan.controller.requests import Requests
 from raygan.controller.saving import Saving, complete_at
 from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
@@ -53,9 +54,8 @@ class Loop:
         self.notices = notices
         self.executor = executor
         self.saving = Saving(self.state, self.log, steps)
-        self.membership = Membership(
-            self.state, self.log.folder.path, self.saving.assembly, executor.no_room
-        )
+        requests = Requests(self.log.folder.path, self.log.life)
+        self.membership = Membership(self.state, requests, self.saving.assembly, executor.no_room)
 
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is

@@ -25,7 +25,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from raygan.controller.checkpoint_assembly import Assembly
@@ -95,17 +94,14 @@ class Membership:
     """At most one request at a time; the next is looked at when it is done."""
 
     def __init__(
-        self,
-        state: RunState,
-        folder: Path,
-        assembly: Assembly,
+        self, state: RunState, requests: Requests, assembly: Assembly,
         no_room: Callable[[int], str | None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.state = state
         self.assembly = assembly
         self.no_room = no_room
         self.meeting = Meeting(state)
-        self.requests = Requests(folder)
+        self.requests = requests
         self.request: dict[str, Any] | None = None
         self.leaving: list[str] = []
         self.joining: list[str] = []

@@ -27,7 +27,7 @@ from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.log_writer import Telemetry
 from raygan.controller.new_run import NameTaken, hidden, is_made_now, made, publish
 from raygan.controller.versions import refuse_newer
-from raygan.errors import ConfigError, RayganError, did_you_mean
+from raygan.errors import ConfigError, RayganError, StaleEpochError, did_you_mean
 from raygan.paths import expanded, in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -37,7 +37,9 @@ class RunFolder:
     """Writes one run; reading is `service.run.Run`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        # whoever writes holds the folder itself: a link may lead elsewhere meanwhile, as `latest`
+        # does at the next run, and this process may move to another folder
+        self.path = Path(os.path.realpath(path))
         self.telemetry = Telemetry(lambda: self.path)
         self._status: dict[str, Any] = {}
         self._unwritten: dict[str, int] = {}
@@ -64,7 +66,7 @@ class RunFolder:
         if bucket_copies.taken(path := on_disk(parent) / name):
             raise NameTaken(
                 f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name,"
-                f" or `raygan resume {bucket_copies.shown(path)}`."
+                f" or `raygan resume {bucket_copies.typed(path)}`."
             )
 
     @classmethod
@@ -81,8 +83,9 @@ class RunFolder:
         folder = cls(made(parent, hidden(name)))
         try:
             yield folder
-            publish(folder.path, parent / name)
-            folder.path = parent / name
+            there = folder.path.with_name(name)
+            publish(folder.path, there)
+            folder.path = there
         except BaseException:
             # a full disk: the folder goes all the same
             with contextlib.suppress(OSError):
@@ -102,6 +105,7 @@ class RunFolder:
 
     def status(self, **changes: Any) -> dict[str, Any]:
         """Update run.json; returns what it says, or would where there is no room for it."""
+        self.fence()
         if not self._status and (self.path / "run.json").exists():
             self._status = read_json(self.path, "run.json")
             self._unwritten = dict(self._status.get("unwritten", {}))
@@ -149,7 +153,14 @@ class RunFolder:
         self.telemetry.append(name, json.dumps(row, default=_plain).encode() + b"\n")
 
     def close(self) -> None:
-        """Close the open files; run.json has the last count of what could not be written."""
+        """Close the open files; run.json has the last count of what could not be written. Of a run
+        that somebody else writes now nothing is touched.
+        """
+        try:
+            self.fence()
+        except StaleEpochError:
+            self.telemetry.abandon()
+            return
         self.telemetry.close()
         if self._status.get("unwritten", {}) != self.unwritten():
             self.status()

@@ -481,7 +481,7 @@ def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(hub_module.ray, "get_actor", get_actor)
     monkeypatch.setattr(hub_module.ray, "get", fake.get)
     monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
-    monkeypatch.setattr(feed, "_jobs", list)
+    monkeypatch.setattr(feed, "cluster_jobs", list)
     monkeypatch.setattr(
         feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
     )
@@ -528,7 +528,7 @@ def test_a_run_that_was_submitted_is_told_by_its_job(
         {"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
         {"id": "done-1", "run": "done", "run_dir": "/r", **job},
     ]
-    monkeypatch.setattr(feed, "_jobs", lambda: sent)
+    monkeypatch.setattr(feed, "cluster_jobs", lambda: sent)
     with pytest.raises(ConfigError) as told, feed.follow(run):
         pass
     assert says in str(told.value)

@@ -172,9 +172,7 @@ class Jobs:
         return Job(self, job)
 
     def list(self) -> list[dict[str, Any]]:
-        """The jobs that raygan has sent, newest first: id, run, status, exit_code, where its folder
-        is.
-        """
+        """The jobs that raygan has sent, newest first: of which run, where, and how they ended."""
         out = []
         for job in self.client.list_jobs():
             about = job.metadata or {}
@@ -182,7 +180,8 @@ class Jobs:
                 out.append({
                     "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""),
                     "status": status_of(job), "exit_code": exit_code_of(job),
-                    "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                    "node": job.driver_node_id, "started": (job.start_time or 0) / 1000,
+                    "ended": (job.end_time or 0) / 1000,
                 })  # fmt: skip
         return sorted(out, key=lambda j: -float(str(j["started"])))
 

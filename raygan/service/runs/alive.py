@@ -27,6 +27,12 @@ def running(info: Mapping[str, Any]) -> bool:
     return info.get("host") != platform.node() or _process_lives(info)
 
 
+def who() -> dict[str, Any]:
+    """This process, as run.json says who drives a run."""
+    pid = os.getpid()
+    return {"pid": pid, "process_start": process_start(pid), "host": platform.node()}
+
+
 def process_start(pid: object) -> str | None:
     """What no other process has that gets this number later: PID/BOOT/TICKS; "" where it has ended
     and is not buried yet; None where there is none, or nothing to tell by (not Linux).
@@ -80,7 +86,16 @@ def refuse_running(path: Path) -> None:
         )
 
 
+def ended_with(info: Mapping[str, Any]) -> int:
+    """The exit code of a run that came to its end, whatever somebody has required of it then."""
+    return 4 if info["status"] == "degraded" else 0
+
+
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
-    """Has this run come to its end, with its last checkpoint there?"""
-    ended = read_info(path).get("status") in ("done", "degraded")
+    """Has this run come to its end, with its last checkpoint and all that is measured then? One
+    that was killed in between is gone on with: nothing is left to train, and it is measured.
+    """
+    info = read_info(path)
+    # of before 0.3: nobody has noted it
+    ended = info.get("status") in ("done", "degraded") and info.get("measured", True)
     return ended and all(step >= config.steps for step in checkpoint.steps.values())

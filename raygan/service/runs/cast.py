@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.checkpoint_index import listed
 from raygan.controller.lines import NOTES, read_json
@@ -134,7 +134,7 @@ class Cast:
             NOTES.warning(
                 "%s: best.json is of %s; it does not count. Again: raygan evaluate %s --metrics"
                 " gam2",
-                self.path.name, why, shown(self.path),
+                self.path.name, why, typed(self.path),
             )  # fmt: skip
         return "" if why else player
 
@@ -208,7 +208,7 @@ def fitted_shares(path: Path, pairs: Sequence[str]) -> dict[str, float]:
     if not (path / "mixture.json").exists():
         raise ConfigError(
             "--from fitted: no shares were fitted yet. First `raygan evaluate"
-            f" {shown(path)} --metrics mixture`."
+            f" {typed(path)} --metrics mixture`."
         )
     found = read_json(path, "mixture.json", weights=dict)
     weights: dict[str, float] = found["weights"]
@@ -222,7 +222,7 @@ def fitted_shares(path: Path, pairs: Sequence[str]) -> dict[str, float]:
     if why:
         raise ConfigError(
             f"run {shown(path)!r}: mixture.json is of {why}. Again: raygan evaluate"
-            f" {shown(path)} --metrics mixture"
+            f" {typed(path)} --metrics mixture"
         )
     return weights
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.bucket_copies import address_of, shown, storage_of
+from raygan.controller.bucket_copies import address_of, shown, storage_of, typed
 from raygan.controller.files import say, write_within
 from raygan.controller.history import read_journal
 from raygan.controller.lines import Lines, told_by_a_run
@@ -69,7 +69,7 @@ def repair(run: Run) -> Counter[str]:
     if lost and address_of(run.path):
         raise ConfigError(
             f"run {shown(run.path)!r}: events cannot be written again in a bucket. First `raygan"
-            f" fetch {shown(run.path)} --to FOLDER`."
+            f" fetch {typed(run.path)} --to FOLDER`."
         )
     if lost:
         rows = [_as_event(row) for row in woven(run.events, history.records, KINDS)]

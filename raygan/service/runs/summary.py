@@ -196,8 +196,8 @@ class Keeper(Listener):
     def tick(self, run: Running) -> None:
         """Every turn of the loop."""
         if time.monotonic() - self._at >= PERIOD_S:
-            self.write()
             self._at = time.monotonic()
+            self.write()
 
     def write(self) -> None:
         """Now."""

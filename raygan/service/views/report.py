@@ -111,7 +111,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     except OSError as error:
         raise ConfigError(
             f"report: cannot write {root / name} ({error.strerror}). Make room, or another place:"
-            f" raygan report {bucket_copies.shown(run.path)} -o FILE"
+            f" raygan report {bucket_copies.typed(run.path)} -o FILE"
         ) from None
     return root / name
 

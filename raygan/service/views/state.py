@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from raygan.own.names import label
 from raygan.service.runs.alive import running
 from raygan.service.runs.run import Run
 from raygan.strategies.roles import role_of
-from raygan.visible import visible
+from raygan.visible import finite, visible
 
 ENDED = ("done", "degraded", "stopped", "failed")
 
@@ -64,19 +63,6 @@ def state(run: Run) -> dict[str, Any]:
     }  # fmt: skip
     # NaN is no JSON: a browser's parser refuses the whole state for one loss.
     return {key: finite(value) for key, value in seen.items()}
-
-
-def finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: None.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def state_text(seen: dict[str, Any]) -> str:

@@ -106,16 +106,16 @@ class Jobs:
         archive, package = pack(
             working_dir, include, needed=arguments if needed is None else needed
         )
+        # Another id for each try, since Ray keeps those of jobs that have ended.
+        job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         environment = {
             "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S),
             "PYTHONUNBUFFERED": "1",
-            IN_A_JOB: "1",
+            IN_A_JOB: job,
         }
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
-        # Another id for each try, since Ray keeps those of jobs that have ended.
-        job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
         sent = Submission(self.address, job, entry, archive, environment, metadata, dict(driver))
         return sent, package

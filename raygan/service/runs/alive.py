@@ -13,6 +13,7 @@ from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.lines import read_info
 from raygan.errors import ConfigError
+from raygan.paths import IN_A_JOB
 
 GOES_ON = ("starting", "running")
 """What run.json says of a run that has not ended; also of one whose driver was killed."""
@@ -30,7 +31,8 @@ def running(info: Mapping[str, Any]) -> bool:
 def who() -> dict[str, Any]:
     """This process, as run.json says who drives a run."""
     pid = os.getpid()
-    return {"pid": pid, "process_start": process_start(pid), "host": platform.node()}
+    job = os.environ.get(IN_A_JOB)
+    return {"pid": pid, "process_start": process_start(pid), "host": platform.node(), "job": job}
 
 
 def process_start(pid: object) -> str | None:

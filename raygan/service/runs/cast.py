@@ -105,12 +105,12 @@ class Cast:
             # By name where two are equal: the same answer each time.
             return min(ranked, key=lambda p: (ranked[p], p))
         scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
-        metric = headline(next(iter(scores.values()))) if scores else None
-        if metric is None:
-            return self.pairs[0]
-        top = next(iter(scores))
-        for player, row in scores.items():
-            if better(metric, float(row[metric]), float(scores[top][metric])):
+        metric = headline({name: None for row in scores.values() for name in row})
+        # One that joined late, or whose metric failed, may have no such score yet.
+        found = {p: float(s[metric]) for p, s in scores.items() if metric in s}
+        top = next(iter(found), self.pairs[0])
+        for player, value in found.items():
+            if better(str(metric), value, found[top]):
                 top = player
         return top
 

@@ -1,6 +1,7 @@
 """Who plays counts: scores, the best, and whom `--from` means, after members have come and gone."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from raygan.config import Resolved
 from raygan.controller.listener import Running
 from raygan.controller.orders import Done
 from raygan.errors import ConfigError
+from raygan.metrics.ranking import headline
 from raygan.service.runs.cast import Cast
 from raygan.service.runs.listing import list_runs
 from raygan.service.runs.run import Run
@@ -68,6 +70,23 @@ def test_who_has_left_is_not_the_best_whatever_its_last_scores(
     assert list_runs(tmp_path)[0]["score"] == "high_quality 0.5"
     assert require(run, "high_quality>=0.9") == "pair-01: high_quality = 0.5, required 0.9"
     assert write_report(run).exists(), "it draws the best one's samples"
+
+
+def test_the_best_is_one_of_those_that_have_the_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = members(tmp_path, monkeypatch, at={})
+    file = run.path / "metrics.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    metric = headline(next(r for r in rows if r["kind"] == "score"))
+    values = {"pair-01": math.nan, "pair-02": 0.5}
+    for row in (r for r in rows if r["kind"] == "score"):
+        if row["player"] == "pair-00":
+            del row[metric]
+        if row["player"] in values:
+            row[metric] = values[row["player"]]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert Run(run.path).cast.best == "pair-02"
 
 
 def test_a_mixture_that_nobody_mixes_any_more_has_no_scores(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from raygan.metrics.ranking import (
     ARROWS,
     LEVEL,
+    MISSING,
     arrow,
     deciding,
     mark_line,
@@ -23,7 +24,7 @@ from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.roles import Roles, ordered
 
 EMPTY: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-SKIP = ("spread", "kind", "player", "step", "protocol", "elapsed")
+SKIP = ("spread", MISSING, "kind", "player", "step", "protocol", "elapsed")
 
 
 def score_table(
@@ -36,7 +37,7 @@ def score_table(
     rejected: of some of them also the scores with rejection, below their own. The verdict is
     without these: they are another way to sample, not another generator.
     """
-    metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
+    metrics = metrics_of([ceiling] if ceiling else scores.values())
     head, by = marked(metrics, floor, ceiling), deciding(metrics, floor, ceiling)
     # Between the two: a number alone says nothing, an FID of 40 may be noise's or real data's.
     rows = [("ceiling (real data)", ceiling)]
@@ -70,7 +71,7 @@ def run_html(
     """A run as a notebook shows it."""
     protocol = next(iter(scores.values()), {}).get("protocol")
     entry = {"floor": {}, "ceiling": {}, **info.get("protocols", {}).get(protocol, {})}
-    metrics = [k for k in next(iter(scores.values()), {}) if k not in SKIP]
+    metrics = metrics_of(scores.values())
     ends = (("ceiling (real data)", entry["ceiling"]), ("floor (noise)", entry["floor"]))
     rows = [*ends[:1], *((p, scores[p]) for p in ordered(scores, roles)), *ends[1:]]
     body = "".join(
@@ -92,9 +93,20 @@ SPREAD = "spread"
 
 
 def cell(row: Mapping[str, Any], metric: str) -> str:
-    """A score, with its spread over seeds where there is one."""
+    """A score, with its spread over seeds where there is one, and how many of these have none."""
     spread = row.get(SPREAD, {}).get(metric)
-    return format_number(row.get(metric)) + (f" ±{spread:.2g}" if spread is not None else "")
+    none, seeds = row.get(MISSING, {}).get(metric, (0, 0))
+    parts = (
+        format_number(row.get(metric)),
+        f"±{spread:.2g}" if spread is not None else "",
+        f"({none} of {seeds} {'has' if none == 1 else 'have'} none)" if none else "",
+    )
+    return " ".join(filter(None, parts))
+
+
+def metrics_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All that any of them has."""
+    return [k for k in dict.fromkeys(k for row in rows for k in row) if k not in SKIP]
 
 
 def bar(share: float) -> str:

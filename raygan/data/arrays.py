@@ -31,8 +31,8 @@ class ArraySettings(DataComponent):
     layout: Annotated[str | None, For("arrays")] = Field(
         None,
         description=(
-            "points, NHW, NCHW, NHWC, HWN, HWCN (of MATLAB), or CxHxW of flat pictures; None: by"
-            " shape."
+            "points, NHW, NCHW, NHWC, HWN, HWCN (of MATLAB), CxHxW or HxWxC of flat pictures;"
+            " None: by shape."
         ),
     )
     scale: Scale = Field(
@@ -47,7 +47,9 @@ class ArraySettings(DataComponent):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         if value is not None and not LAYOUT.fullmatch(value):
-            raise ValueError("write points, NHW, NCHW, NHWC, HWN, HWCN, or CxHxW as 1x28x28")
+            raise ValueError(
+                "write points, NHW, NCHW, NHWC, HWN, HWCN, or CxHxW as 1x28x28, HxWxC as 8x8x3"
+            )
         return value
 
 

@@ -340,7 +340,7 @@ ASKED: dict[str, tuple[Any, str]] = {
     "3 at both ends": (np.zeros((5, 3, 9, 3), np.uint8), r"layout: NCHW or NHWC"),
     "flat bytes": (RNG.integers(0, 256, (20, 144)).astype(np.uint8), r"layout: 1x12x12 or points"),
     "flat bytes as float": (RNG.integers(0, 256, (20, 144)) * 1.0, r"layout: 1x12x12 or points"),
-    "flat RGB": (RNG.integers(0, 256, (20, 192)), r"layout: 3x8x8 or points"),
+    "flat RGB": (RNG.integers(0, 256, (20, 192)), r"layout: 3x8x8, 8x8x3 or points"),
     "float NHW": (np.zeros((5, 8, 8)), r"layout: NHW or points"),
     "uint16 below 256": (CHW.astype(np.uint16), r"data.scale: bytes"),
     "float beyond": (CHW * 7.0, r"data.scale: standard"),

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from raygan.data.base import DataComponent, For
 from raygan.data.keeping import keep
+from raygan.data.label_column import check_ends
 from raygan.data.layout import arranged
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows
@@ -30,8 +31,8 @@ class ArraySettings(DataComponent):
     layout: Annotated[str | None, For("arrays")] = Field(
         None,
         description=(
-            "points, NHW, NCHW, NHWC, HWN, HWCN (of MATLAB), or CxHxW of flat pictures; None: by"
-            " shape."
+            "points, NHW, NCHW, NHWC, HWN, HWCN (of MATLAB), CxHxW or HxWxC of flat pictures;"
+            " None: by shape."
         ),
     )
     scale: Scale = Field(
@@ -46,7 +47,9 @@ class ArraySettings(DataComponent):
     @classmethod
     def _known(cls, value: str | None) -> str | None:
         if value is not None and not LAYOUT.fullmatch(value):
-            raise ValueError("write points, NHW, NCHW, NHWC, HWN, HWCN, or CxHxW as 1x28x28")
+            raise ValueError(
+                "write points, NHW, NCHW, NHWC, HWN, HWCN, or CxHxW as 1x28x28, HxWxC as 8x8x3"
+            )
         return value
 
 
@@ -56,14 +59,18 @@ def as_samples(
     layout: str | None = None,
     scale: Scale = "auto",
     record: Record | None = None,
+    unlabelled: str = "",
 ) -> Read:
     """One checked form of any array. `where` names it in errors: "data.npz: x.npz". Raises
-    DataError.
+    DataError. `unlabelled`: what is to be set where column {at} is their label, "" where it is
+    known that none is.
     """
     record = Record(where) if record is None else record
     rows = Rows.of(array)
     check_numbers(where, rows)
     shaped, how = arranged(where, rows, layout)
+    if unlabelled and layout is None:
+        check_ends(where, rows, unlabelled)
     # the same numbers are the same samples, in whichever order a file has their bytes
     if (native := shaped.dtype.newbyteorder("=")) != shaped.dtype:
         shaped = shaped.map(lambda part: part.astype(native))

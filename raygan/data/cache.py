@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from raygan.data.cache_sources import FileSource, Source, told_apart, versions
+from raygan.data.cache_sources import FileSource, Source, readers, told_apart
 from raygan.data.keeping import PLACE, watched
 from raygan.data.kept import cache_folder, make_room
 from raygan.data.record import Read, Record, Scaling
@@ -39,8 +39,6 @@ from raygan.data.split import fingerprint
 from raygan.data.stored import Stored
 from raygan.errors import DataError
 
-READERS = 3
-"""Raised where the same source is read as other samples than before."""
 NO_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 log = logging.getLogger("raygan.cache")
 
@@ -88,7 +86,7 @@ class Shelf:
         origin["path"] = os.path.abspath(Path(source.path).expanduser())  # noqa: PTH100  links stay
         known = source.model_dump(mode="json", exclude={*source.not_read, "path"})
         told = json.dumps(
-            [READERS, versions(), source.name, known, list(map(told_apart, parts))], sort_keys=True
+            [readers(), source.name, known, list(map(told_apart, parts))], sort_keys=True
         )
         return cls(
             folder,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib.metadata
+import importlib.resources
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
-
-import numpy as np
 
 from raygan.config import load_component
 from raygan.data.split import fingerprint
 from raygan.data.stored import Samplings
 from raygan.errors import DataError
+
+DECODERS = ("pillow", "numpy", "pyarrow", "h5py", "datasets")
 
 
 class FileSource(Protocol):
@@ -72,9 +77,32 @@ def told_apart(source: Path | str) -> Sequence[str | int]:
     return [str(source.absolute()), about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 
 
-def versions() -> list[str]:
-    """Of what decodes."""
-    from PIL import __version__ as pillow
-
+def readers() -> list[str]:
+    """What the same source's samples hang on: the modules that read it, and what they decode by."""
     # another decoder may give other pixels: then the source is read anew
-    return [pillow, np.__version__]
+    return [own_sources(), *map(version, DECODERS)]
+
+
+@functools.cache
+def own_sources() -> str:
+    """A hash of the modules that read, the same all the time that they are loaded."""
+    # of all of them, whose sources are read in a millisecond: of a list one would be forgotten
+    return hashed(importlib.resources.files(__package__))
+
+
+def hashed(folder: Traversable) -> str:
+    """Of its modules, by their names and text."""
+    digest = hashlib.sha256()
+    for module in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if module.name.endswith((".py", ".pyc")):
+            digest.update(f"{module.name} ".encode())
+            digest.update(hashlib.sha256(module.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def version(package: str) -> str:
+    """ "" where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -8,6 +8,7 @@ from typing import Any
 from raygan.data.digits import fall_together
 from raygan.data.features import counts_up, is_number, names_no_feature
 from raygan.data.first_row import COMMA
+from raygan.data.thousands import COMMAED, DOTTED
 
 NUMERAL = (
     r"^[ \t]*([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(?i:nan|inf|infinity))[ \t]*$"
@@ -28,6 +29,8 @@ class BadCell:
     numbers: int
     """Other cells of the column that are numbers."""
     bad: int
+    thousands: bool
+    """May all that are none be whole numbers, with commas or dots for thousands?"""
 
     @property
     def lone(self) -> bool:
@@ -61,7 +64,11 @@ def bad_cell(table: Any, name: str) -> BadCell | None:
     if row < 0:
         return None
     count = pc.sum(numeral).as_py()
-    return BadCell(row, column[row].as_py(), count, pc.sum(filled).as_py() - count)
+    bad = column.filter(pc.and_(filled, pc.invert(numeral)))
+    thousands = any(
+        pc.all(pc.match_substring_regex(bad, form)).as_py() for form in (COMMAED, DOTTED)
+    )
+    return BadCell(row, column[row].as_py(), count, pc.sum(filled).as_py() - count, thousands)
 
 
 def spoken(table: Any, name: str) -> str:
@@ -87,6 +94,11 @@ def advice(table: Any, name: str) -> str:
             ""
             if not too_long(table, name)
             else ("Its numbers have more digits than float64: subtract what all have in common.")
+        )
+    if found.thousands:
+        return (
+            "Take the marks out, where they are of thousands; write fractions with points, and"
+            " with more or less than three digits behind them."
         )
     if found.comma:
         return "Write its numbers with points, not commas."

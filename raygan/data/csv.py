@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from raygan.data.first_row import has_names
+from raygan.data.first_row import has_names, is_text
 from raygan.data.lines import (
     BLOCK,
     Form,
@@ -29,10 +29,27 @@ from raygan.data.lines import (
 from raygan.data.record import Record
 from raygan.data.search import must_be_file
 from raygan.data.table import TableComponent
+from raygan.data.thousands import check_dots
 from raygan.errors import DataError
 
 TABS = (".tsv", ".tab")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def check_names(where: str, values: Any, cells: Any) -> None:
+    """Raises DataError for classes that are one by their values and several as they are written:
+    01, 1 and 1.0 are names, or one number.
+    """
+    written: dict[object, str] = {}
+    for value, cell in zip(values.to_pylist(), cells.to_pylist(), strict=True):
+        if value is None:
+            continue
+        name = unspaced(cell)
+        if (first := written.setdefault(value, name)) != name:
+            raise DataError(
+                f"{where}: labels {first!r} and {name!r} are one class as {values.type}, and two as"
+                " they are written. Write each class one way."
+            )
 
 
 class Csv(TableComponent):
@@ -96,6 +113,15 @@ class Csv(TableComponent):
             return form.rows(cells)[0].rename_columns(found.column_names)
 
         found = cleaned(found.rename_columns(first) if names else found)
+        # whoever names columns has told
+        if self.column is None:
+            check_dots(self.where, found, lines, mark, text)
+        name = self.labels
+        # two of one name are refused later
+        if name is not None and found.column_names.count(name) == 1:
+            values = found.column(name)
+            if not is_text(values.type):
+                check_names(self.where, values, text([name]).column(name))
         return exact(found, text), names
 
     def _lines(self, start: bytes) -> list[bytes]:

@@ -14,13 +14,33 @@ from typing import Any
 import numpy as np
 
 LABELS = ("label", "labels", "class", "target", "y", "id", "index", "fine_label", "coarse_label")
-KINDS = (*LABELS, "species", "category", "row", "objid", "userid", "itemid", "customerid")
+KINDS = (
+    *LABELS,
+    "y_true",
+    "y_pred",
+    "y_train",
+    "y_test",
+    "truth",
+    "ground_truth",
+    "species",
+    "category",
+    "row",
+    "objid",
+    "userid",
+    "itemid",
+    "customerid",
+)
 ROW_INDEX = re.compile(
     r"|unnamed: \d+(\.\d+)*|__index_level_\d+__|level_\d+|row\.?names?|rowid", re.I
 )
 """What pandas and R call the numbers of rows that they write beside them."""
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 """PassengerId and passenger_id are two words; humid and grid are one."""
+KINDS_OF = (
+    "outcome", "diagnosis", "survived", "digit", "cluster", "group", "split", "fold", "quality",
+)  # fmt: skip
+"""Names of classes where whole numbers of few kinds are under them, and of measures elsewhere."""
+FEW_KINDS = 30
 CLASS_WORDS = {"class", "classes", "label", "labels"}
 ID_WORDS = {"id", "ids", "uuid", "guid"}
 NUMBER_WORDS = {"index", "idx"}
@@ -42,7 +62,7 @@ def features(table: Any) -> list[str]:
     ]
     # alone it can be beside nothing that it numbers
     alone = len(table.schema) == 1
-    return [n for n in good if alone or not counts_up(table, n)]
+    return [n for n in good if alone or not (counts_up(table, n) or is_kinds(table, n))]
 
 
 def is_ordinate(field: Any, schema: Any) -> bool:
@@ -88,6 +108,21 @@ def counts_up(table: Any, name: str) -> bool:
             return False
         at += len(found)
     return at >= COUNTED
+
+
+def is_kinds(table: Any, name: str) -> bool:
+    """Does its name say classes, and do its numbers bear that out?"""
+    if name.lower() not in KINDS_OF:
+        return False
+    kinds = np.empty(0)
+    for part in parts(table, name):
+        if part.null_count:
+            return False
+        found = np.asarray(part)
+        kinds = np.union1d(kinds, found)
+        if len(kinds) > FEW_KINDS or not (np.floor(found) == found).all():
+            return False
+    return True
 
 
 def parts(table: Any, name: str) -> Iterator[Any]:

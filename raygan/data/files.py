@@ -224,11 +224,11 @@ def folder_classes(
     if labels == "none":
         record.labels = f"folders ignored (data.labels: none), {spoken_classes(parents)}"
         return None
-    return (
-        parents
-        if len(set(parents)) > MANY
-        else as_classes(where, "folders", np.array(parents), len(parents), record)
-    )
+    # one folder a person or a product: names of samples, which nobody has called classes
+    if labels is None and (count := len(set(parents))) > MANY:
+        record.labels = f"{count:,} folders, no classes: at most {MANY:,} are (data.labels: folder)"
+        return None
+    return as_classes(where, "folders", np.array(parents), len(parents), record)
 
 
 def broken_line(what: str, error: Exception, broken: int) -> str:

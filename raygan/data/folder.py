@@ -13,7 +13,8 @@ from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder
-from raygan.data.walking import unwanted, walk
+from raygan.data.walking import once, unwanted, walk
+from raygan.errors import DataError
 
 
 class Folder(FileComponent, PictureSettings):
@@ -30,13 +31,21 @@ class Folder(FileComponent, PictureSettings):
     def sources(self) -> list[Path | str]:
         """Each picture, and what is left out."""
         record = Record("")
-        files = pictures_below(must_be_folder(self.name, self.path), record)
+        files, _ = pictures_below(must_be_folder(self.name, self.path), record)
         return [*files, *(f"{why}: {count}" for why, count in record.skipped.items())]
 
     def read(self) -> Read:
         """(N, C, H, W); the class of each is the folder that it lies in."""
         root, record = must_be_folder(self.name, self.path), Record(f"folder:{self.path}")
-        files = pictures_below(root, record)
+        files, again = pictures_below(root, record)
+        for kept, other in again if self.labels != "none" else ():
+            # one picture of two classes: to choose one is to be wrong about the other
+            if kept.parent != other.parent:
+                raise DataError(
+                    f"{self.where}: {other.relative_to(root)} is the same file as"
+                    f" {kept.relative_to(root)}, in another folder, and folders are classes. Remove"
+                    " one of them, or set data.labels: none."
+                )
         named = ((str(p), lambda p=p: read_file(f"data.folder: {p}", p)) for p in files)
         found, names = stack_images(self.where, self, record, len(files), named, self.scale)
         parents = [str(Path(n).parent.relative_to(root)) for n in names]
@@ -44,6 +53,9 @@ class Folder(FileComponent, PictureSettings):
         return replace(found, classes=classes)
 
 
-def pictures_below(root: Path, record: Record) -> list[Path]:
-    """All of them, and what is left out."""
-    return walk("folder", root, record, lambda name, parents: unwanted(name, parents, SUFFIXES))
+def pictures_below(root: Path, record: Record) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """(All of them, each file once; which are left out for which, as the same file), and what is
+    left out.
+    """
+    found = walk("folder", root, record, lambda name, parents: unwanted(name, parents, SUFFIXES))
+    return once(found, record)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import Array, Samples
+from raygan.data.label_column import LEAVE_OUT
 from raygan.data.plain import array_of
 from raygan.data.record import Record
 from raygan.data.split import SplitData, fingerprint
@@ -41,7 +42,8 @@ class Given(SplitData, ArraySettings):
         array, record = GIVEN[self.sha256]
         # a record of its own each time: it is written into
         record = replace(record, converted=dict(record.converted))
-        found = as_samples(f"data: {self.what}", array, self.layout, self.scale, record)
+        how = "" if record.columns else LEAVE_OUT
+        found = as_samples(f"data: {self.what}", array, self.layout, self.scale, record, how)
         return self.cut(f"given ({self.what})", found)
 
 

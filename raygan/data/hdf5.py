@@ -14,7 +14,9 @@ from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.hdf5_elsewhere import check_there, found_in, parts_of
 from raygan.data.keeping import LARGE
+from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes
 from raygan.data.npz import check_dense, listed, one_of
 from raygan.data.record import Array, Read, Record
@@ -23,7 +25,9 @@ from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
 from raygan.data.stored import part_rows
 from raygan.errors import DataError
+from raygan.paths import expanded
 
+DAMAGED = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 LAST = {"HWN": "NHW", "HWCN": "NCHW"}
 """Layouts with samples last, as MATLAB has pictures -> what they are with the samples first."""
 
@@ -34,6 +38,14 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
     key: Annotated[str | None, For("arrays with names")] = Field(
         None, description="The array's path in the file; None = the usual names, or the only one."
     )
+
+    def sources(self) -> list[Path | str] | None:
+        """The file, and those that it takes its arrays from."""
+        own = super().sources()
+        try:
+            return own and [*own, *parts_of(expanded(self.path))]
+        except (ImportError, *DAMAGED):  # whoever reads it says so
+            return own
 
     def read(self) -> Read:
         """The array, in its checked form."""
@@ -53,9 +65,10 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
                     labels = (
                         of_matlab(self.where, dataset, stored).T if is_matlab(dataset) else stored
                     )
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        except DAMAGED as error:
             raise damaged(path, error) from None
-        read = as_samples(self.where, array, layout, self.scale, record)
+        how = SAVE_APART if labels is None else ""
+        read = as_samples(self.where, array, layout, self.scale, record, how)
         read = replace(read, held=read.held | {"arrays with names"})
         if labels is None or self.labels is None:
             return read
@@ -65,15 +78,18 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
 
     def _key(self, file: Any, record: Record) -> str:
         """The samples' path in the file; the others are left out."""
-        import h5py
-
-        shapes: dict[str, tuple[int, ...]] = {}
-        file.visititems(
-            lambda name, item: (
-                # h5py.Empty has a type and no shape
-                shapes.update({name: item.shape or ()}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
+        every = found_in(file)
+        for name in [n for n, item in every.items() if item is None]:
+            if name == self.key or self.key is None:
+                link = file.get(name, getlink=True)
+                raise DataError(
+                    f"{self.where}: {name!r} leads to {link.path} in {link.filename}, which is no"
+                    " array, or not there. Put it back, or set data.key to another."
+                )
+            record.skip("links to no array", name)
+            del every[name]
+        # h5py.Empty has a type and no shape
+        shapes: dict[str, tuple[int, ...]] = {n: item.shape or () for n, item in every.items()}
         if self.labels is not None and self.labels not in shapes:
             raise DataError(
                 f"{self.where}: no labels {self.labels!r}. It holds: {listed(list(shapes))}."
@@ -88,6 +104,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
         for name in filter(None, (key, self.labels)):
             if file[name].shape is None:
                 raise DataError(f"{self.where}: {name!r} is empty. Check the file.")
+            check_there(self.where, file[name])
         return key
 
     def _samples(
@@ -114,7 +131,7 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
                 with h5py.File(path, "r") as file:
                     for at in range(0, found_shape[0], size):
                         yield file[key][at : at + size]
-            except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            except DAMAGED as error:
                 raise damaged(path, error) from None
 
         # kept by value: the file is closed when the parts are read

@@ -20,6 +20,7 @@ from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
+from raygan.data.tensors import plain
 from raygan.data.walking import walk
 from raygan.errors import DataError
 from raygan.paths import expanded
@@ -51,7 +52,7 @@ class Hf(FileComponent, ArraySettings, PictureSettings):
         record = Record(f"hf:{self.path}")
         try:
             part, of_several = self._part(datasets)
-            table = part.with_format("arrow")[:]
+            table = plain(part.with_format("arrow")[:])
         except Exception as error:  # of the network, the hub, or a data set's own layout
             raise DataError(
                 f"{self.where} cannot be loaded ({' '.join(str(error).split())[:200]}). Check its"

@@ -19,6 +19,9 @@ SURE = (1, 3)
 """Channels that need no asking."""
 FEW = 4
 """An axis that is so short, and the only one, is rather of channels than of pictures."""
+LOOKED_AT = 256
+"""Pictures that tell whether channels are first or last."""
+CLEARLY = 0.9
 FEW_COLUMNS = 15
 """Bytes in no more columns than these are no flat pictures."""
 
@@ -32,12 +35,12 @@ def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
     if rows.ndim == 1:
         return rows.reshaped(1), "taken as one column"
     if rows.ndim == 2:
-        if guess := flat_pictures(where, rows):
-            raise ask(where, rows, f"flat pictures {guess}", guess, "points")
+        if guesses := flat_pictures(where, rows):
+            raise ask(where, rows, f"flat pictures {guesses[0]}", *guesses, "points")
         return rows, "a row a sample"
     if rows.ndim == 3:
-        if guess := flat_pictures(where, rows):
-            raise ask(where, rows, f"flat pictures {guess}", guess, "points")
+        if guesses := flat_pictures(where, rows):
+            raise ask(where, rows, f"flat pictures {guesses[0]}", *guesses, "points")
         # bytes or booleans in three dimensions are pictures; floats may be series, volumes,
         # anything
         if rows.dtype.kind not in "bu":
@@ -67,11 +70,11 @@ def channels_first(array: Array) -> Array:
     return array.transpose(0, 3, 1, 2)
 
 
-def ask(where: str, array: Rows, guess: str, first: str, second: str) -> DataError:
+def ask(where: str, array: Rows, guess: str, *layouts: str) -> DataError:
     """The line that says what it may be, and how to say it."""
     return DataError(
         f"{where} holds {array.dtype} of shape {array.shape}: {guess}, by the look of it, but not"
-        f" for certain. Set data.layout: {first} or {second}."
+        f" for certain. Set data.layout: {', '.join(layouts[:-1])} or {layouts[-1]}."
     )
 
 
@@ -86,8 +89,11 @@ def given(where: str, rows: Rows, layout: str) -> Rows:
     if "x" in layout and rows.ndim >= 2:
         sizes = tuple(int(n) for n in layout.split("x"))
         if is_flattened(rows.shape[1:], sizes):
-            return rows.reshaped(*sizes)
-    fits = {2: "points or CxHxW", 3: "NHW or points", 4: "NCHW, NHWC or points"}
+            made = rows.reshaped(*sizes)
+            # as of arrays: 1 or 3 at the end and not in front are channels
+            last = sizes[2] in SURE and sizes[0] not in SURE
+            return made.seen(channels_first) if last else made
+    fits = {2: "points, CxHxW or HxWxC", 3: "NHW or points", 4: "NCHW, NHWC or points"}
     raise DataError(
         f"{where} holds {rows.dtype} of shape {rows.shape}: that is not {layout}. Set data.layout:"
         f" {fits.get(rows.ndim, 'points')}."
@@ -107,19 +113,36 @@ def is_flattened(sample: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
     return math.prod(sample) == math.prod(sizes) and ends <= known
 
 
-def flat_pictures(where: str, rows: Rows) -> str:
-    """CxHxW of bytes in rows, or a row a channel, that may be square pictures; "" for none."""
+def flat_pictures(where: str, rows: Rows) -> list[str]:
+    """CxHxW or HxWxC of bytes in rows, or CxHxW of a row a channel, that may be square pictures, the
+    likelier one first; [] for none.
+    """
     columns = math.prod(rows.shape[1:])
     if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
-        return ""
+        return []
     for c in SURE:
         # 784 columns of bytes are 28 x 28 to everybody but a program: it asks
         side = math.isqrt(columns // c)
-        if c * side * side != columns or not is_flattened(rows.shape[1:], (c, side, side)):
+        forms = [(c, side, side), (side, side, c)][: 1 if c == 1 or rows.ndim > 2 else 2]
+        forms = [form for form in forms if is_flattened(rows.shape[1:], form)]
+        if c * side * side != columns or not forms:
             continue
         # of what has rows and columns already, nothing is flat but what has a row a channel
         if rows.ndim == 3 and not {c, 1} & set(rows.shape[1:]):
             continue
         if rows.dtype == np.uint8 or facts(where, rows).like_bytes:
-            return f"{c}x{side}x{side}"
-    return ""
+            some = next(iter(rows.parts()))[:LOOKED_AT].astype(np.float64)
+            if len(forms) > 1 and roughness(some, forms[1]) < CLEARLY * roughness(some, forms[0]):
+                forms.reverse()
+            return ["x".join(map(str, form)) for form in forms]
+    return []
+
+
+def roughness(rows: Array, form: tuple[int, int, int]) -> float:
+    """How much neighbouring pixels differ, where flat rows are laid out so: the right way is the
+    smooth one.
+    """
+    pictures = rows.reshape(len(rows), *form)
+    down, right = (1, 2) if form[2] in SURE else (2, 3)
+    steps = (np.abs(np.diff(pictures, axis=axis)).mean() for axis in (down, right))
+    return float(sum(steps))

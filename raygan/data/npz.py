@@ -5,8 +5,10 @@ where it needs no change.
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,9 @@ from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
+from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes, beside
+from raygan.data.npy_format import Entry, check_whole, header, stored
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
 from raygan.data.rows import Rows
@@ -30,6 +34,9 @@ from raygan.errors import DataError
 
 USUAL = ("images", "data", "x", "arr_0")
 """Names of samples; the surest first."""
+LISTED = re.compile(r"arr_\d+")
+LIST = 3
+"""Arrays from which on they may be a list."""
 SPARSE = (
     {"data", "indices", "indptr"},
     {"data", "row", "col"},
@@ -57,7 +64,8 @@ class Npz(FileComponent, ArraySettings, Fitting):
             array, labels = self._arrays(path, record)
         except DAMAGED as error:
             raise damaged(path, error) from None
-        found = as_samples(self.where, array, self.layout, self.scale, record)
+        how = SAVE_APART if labels is None else ""
+        found = as_samples(self.where, array, self.layout, self.scale, record, how)
         if zipfile.is_zipfile(path):
             found = replace(found, held=found.held | {"arrays with names"})
         if labels is None or self.labels is None:
@@ -86,9 +94,9 @@ class Npz(FileComponent, ArraySettings, Fitting):
                     f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}."
                 )
             # only the last one of a name can be read: nobody asked for it rather than the others
-            if twice := [n for n in archive.files if archive.files.count(n) > 1]:
+            if twice := [n for n, times in Counter(archive.files).items() if times > 1]:
                 raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
-            shapes = {name: stored(path, name)[2] for name in dict.fromkeys(there)}
+            shapes = {name: stored(archive.zip, name).shape for name in there}
             key = one_of(where, shapes, self.key)
             check_dense(where, key, there)
             for other in there:
@@ -99,7 +107,7 @@ class Npz(FileComponent, ArraySettings, Fitting):
                 return samples, None
             if outside:
                 return samples, lone_array(beside(self.name, path, self.labels))
-            entry(path, self.labels)
+            entry(path, archive.zip, self.labels)
             return samples, archive[self.labels]
 
 
@@ -107,7 +115,9 @@ def lone_array(path: Path) -> Array:
     """Of a .npy file. Raises DataError that names it."""
     try:
         with path.open("rb") as file:
-            check_objects(f"data.npz: {path}", header(file)[2])
+            shape, _, dtype = header(file)
+            check_objects(f"data.npz: {path}", dtype)
+            check_whole(path.stat().st_size, file.tell(), shape, dtype)
         return np.asarray(np.load(path, allow_pickle=False))
     except DAMAGED as error:
         raise damaged(path, error) from None
@@ -142,46 +152,36 @@ def npy_rows(path: Path) -> Array | Rows:
         shape, columns_first, dtype = header(file)
         offset = file.tell()
     check_objects(f"data.npz: {path}", dtype)
+    check_whole(path.stat().st_size, offset, shape, dtype)
     if columns_first or math.prod(shape) * dtype.itemsize < LARGE or not shape:
         # mapped: what needs no change is never copied
         mapped: Array = np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         return mapped
-    if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
-        raise ValueError("it ends before its array does")
     return Rows.of(Stored(path, dtype, shape, offset))
 
 
 def member(path: Path, archive: Any, key: str) -> Array | Rows:
     """An array of the archive, or what unpacks it a part at a time where it is large."""
-    name, size, shape, columns_first, dtype = entry(path, key)
+    held = entry(path, archive.zip, key)
     # in columns the samples lie scattered over the whole array: no part of it is some samples
-    if columns_first or size < LARGE or not shape:
+    if held.columns_first or held.size < LARGE or not held.shape:
         # twice: unpacked, and once more in its checked form
-        check_room(f"data.npz: {path}", 2 * size)
+        check_room(f"data.npz: {path}", 2 * held.size)
         found: Array = archive[key]
         if not isinstance(found, np.ndarray):
             raise ValueError(f"{key} is not an array")
         return found
+    name, shape, dtype = held.name, held.shape, held.dtype
     return Rows(shape, dtype, lambda: unpacked(path, name, shape, dtype))
 
 
-def entry(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dtype[Any]]:
-    """What is stored of an array in an archive. Raises DataError for objects."""
-    found = stored(path, key)
-    check_objects(f"data.npz: {path}: {key}", found[-1])
+def entry(path: Path, entries: zipfile.ZipFile, key: str) -> Entry:
+    """What is stored of an array in an archive. Raises DataError for objects, ValueError."""
+    found = stored(entries, key)
+    check_objects(f"data.npz: {path}: {key}", found.dtype)
+    if found.name.endswith(".npy"):
+        check_whole(found.size, found.offset, found.shape, found.dtype)
     return found
-
-
-def stored(path: Path, key: str) -> tuple[str, int, tuple[int, ...], bool, np.dtype[Any]]:
-    """(name, bytes, shape, is it in columns, type) of an array in an archive, by its header."""
-    with zipfile.ZipFile(path) as entries:
-        name = next(n for n in (f"{key}.npy", key) if n in entries.namelist())
-        size = entries.getinfo(name).file_size
-        if not name.endswith(".npy"):
-            return name, size, (), False, np.dtype("V")
-        with entries.open(name) as file:
-            shape, columns_first, dtype = header(file)
-    return name, size, shape, columns_first, dtype
 
 
 def unpacked(
@@ -210,21 +210,6 @@ def damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
 
 
-def header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, is it in columns, type) of a .npy file; what follows is the array.
-
-    Raises ValueError.
-    """
-    version = np.lib.format.read_magic(file)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, columns_first, dtype = read(file)
-    return tuple(shape), bool(columns_first), dtype
-
-
 def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None) -> str:
     """The array that is asked for, the only one, or one with a usual name. Raises DataError, with
     the guess, for all else.
@@ -238,7 +223,10 @@ def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None)
         return asked
     if len(there) == 1:
         return there[0]
-    known = [name for name in USUAL if name in there]
+    alike = len(there) >= LIST and len(set(shapes.values())) == 1
+    # of numpy.savez(*LIST) the first is one sample
+    unnamed = alike and all(map(LISTED.fullmatch, there))
+    known = [] if unnamed else [name for name in USUAL if name in there]
     larger = [n for n in there if len(shapes[n]) > 1]
     # x may be an axis beside what is measured along it
     if len(known) == 1 and (len(shapes[known[0]]) > 1 or not larger):
@@ -246,7 +234,10 @@ def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None)
     known = [n for n in known if n in larger]
     trained = [n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))]
     guess = (known or trained or larger or there)[0]
-    raise DataError(f"{where} holds several: {listed(there)}. Set data.key: {guess}, or another.")
+    stack = " Or save them as one, where each is a sample: numpy.stack(LIST)." if alike else ""
+    raise DataError(
+        f"{where} holds several: {listed(there)}. Set data.key: {guess}, or another.{stack}"
+    )
 
 
 def listed(names: list[str]) -> str:

@@ -15,11 +15,13 @@ from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
 from raygan.data.cells import spoken
 from raygan.data.features import features
+from raygan.data.label_column import LEAVE_OUT
 from raygan.data.pixels import pixels
 from raygan.data.record import Record
 from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.data.table import columns
+from raygan.data.tensors import plain
 from raygan.errors import DataError
 from raygan.own.names import label
 from raygan.own.settings import parameters, with_settings
@@ -45,9 +47,9 @@ class PlainData(SplitData, ArraySettings):
         with within_room(f"data: {where}"):
             record = Record(f"data: {where}")
             array = array_of(where, made, record)
-            return self.cut(
-                where, as_samples(f"data: {where}", array, self.layout, self.scale, record)
-            )
+            how = "" if record.columns else LEAVE_OUT
+            found = as_samples(f"data: {where}", array, self.layout, self.scale, record, how)
+            return self.cut(where, found)
 
 
 def array_of(where: str, made: Any, record: Record) -> Array:
@@ -59,7 +61,7 @@ def array_of(where: str, made: Any, record: Record) -> Array:
     if hasattr(made, "to_frame"):
         made = made.to_frame()  # a series is a frame of one column
     if hasattr(made, "__arrow_c_stream__"):
-        made = _framed(where, made)
+        made = _framed(where, made, record)
     if not isinstance(made, np.ndarray):
         made = _stacked(where, made, record)
     check_numbers(f"data: {where}", made)
@@ -83,14 +85,14 @@ def plain_numbers(where: str, tensor: torch.Tensor) -> Array:
         ) from None
 
 
-def _framed(where: str, frame: Any) -> Array:
+def _framed(where: str, frame: Any, record: Record) -> Array:
     """The columns of a frame of pandas, polars or pyarrow, as a table's in a file."""
     import pyarrow
 
     # pandas numbers the rows of what is in memory: that is no column until it is written
     frame = frame.reset_index(drop=True) if hasattr(frame, "reset_index") else frame
     try:
-        table = pyarrow.table(frame)
+        table = plain(pyarrow.table(frame))
     except (pyarrow.ArrowException, ValueError, TypeError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"data: {where} is no table ({why}). Give an array of numbers.") from None
@@ -101,7 +103,11 @@ def _framed(where: str, frame: Any) -> Array:
             f" {', '.join(good[:20]) or 'columns of numbers'} only, or an array of what you mean:"
             " frame[COLUMNS].to_numpy()."
         )
-    return np.asarray(columns(f"data: {where}", table, None, Record(where)))
+    known = Record(where)
+    array = np.asarray(columns(f"data: {where}", table, None, known))
+    # 0, 1, 2, ...: pandas' own, of one that has none
+    record.columns = [] if all(map(str.isdecimal, known.columns)) else known.columns
+    return array
 
 
 def _unmasked(where: str, array: Array) -> Array:

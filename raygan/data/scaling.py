@@ -170,11 +170,13 @@ def scaled_pictures(
         rows = rows.map(lambda part: filled(part, span, around or "white"))
     if scale == "standard":
         return stretched(where, rows, found, record)
+    # asked before they are clipped, which makes floats of them
+    integers = rows.dtype.kind in "biu"
     if found.low < span[0] or found.high > span[1]:
         record.convert(f"numbers a hair outside {spoken(span)} clipped", outside(rows, span))
         rows = rows.map(lambda part: part.clip(*span))
     # whole numbers from 0 on are bytes, which take a quarter of the memory
-    if span[0] == 0 and (rows.dtype.kind in "biu" or (span == BYTES and found.whole)):
+    if span[0] == 0 and (integers or (span == BYTES and found.whole)):
         if scale not in ("auto", "bytes"):
             record.convert(f"{spoken(span)} scaled to 0..255", len(rows))
         # as floats of the same range: samples come back in the units that were given

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 from raygan.data.record import Record
 from raygan.data.search import must_be_file, must_exist
-from raygan.data.walking import unseen, walk
+from raygan.data.tensors import plain, plain_schema
+from raygan.data.walking import once, unseen, walk
 from raygan.errors import DataError
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -35,7 +36,7 @@ class Shard:
         """The file's columns, then the folders'."""
         import pyarrow
 
-        schema = self.file.schema_arrow
+        schema = plain_schema(self.file.schema_arrow)
         for name, value in self.told.items():
             schema = schema.append(pyarrow.field(name, value.type))
         return schema
@@ -63,6 +64,7 @@ class Shard:
     def _filled(self, some: Any, names: list[str]) -> Any:
         import pyarrow
 
+        some = plain(some)
         for name in names:
             if name in self.told:
                 some = some.append_column(name, pyarrow.repeat(self.told[name], some.num_rows))
@@ -113,13 +115,17 @@ def folder_columns(folders: Sequence[str]) -> dict[str, str | None]:
 
 
 def typed(values: list[str | None]) -> Any:
-    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are."""
+    """A pyarrow array of whole numbers, of numbers, or of text, whichever all of them are; of text
+    too where two of them, as 01 and 1, are one number.
+    """
     import pyarrow
 
     array = pyarrow.array(values, pyarrow.string())
     for kind in (pyarrow.int64(), pyarrow.float64()):
         with contextlib.suppress(pyarrow.ArrowInvalid):
-            return array.cast(kind)
+            numbers = array.cast(kind)
+            # each folder is a value of its own
+            return numbers if len(numbers.unique()) == len(array.unique()) else array
     return array
 
 
@@ -128,7 +134,14 @@ def shards(text: str, record: Record) -> list[Path]:
     path = must_exist("parquet", text)
     if not path.is_dir():
         return [path]
-    out = walk("parquet", path, record, no_shard, no_shards)
+    out, again = once(walk("parquet", path, record, no_shard, no_shards), record)
+    for kept, other in again:
+        first, second = (folder_columns(p.relative_to(path).parts[:-1]) for p in (kept, other))
+        if first != second:
+            raise DataError(
+                f"data.parquet: {other} is the same file as {kept}, with other values in the names"
+                " of its folders. Remove one of them."
+            )
     if not out:
         raise DataError(f"data.parquet: no .parquet file in {text!r}. Check the path.")
     # by itself each: a link that leads nowhere, or a pipe, is told by its name

@@ -48,7 +48,10 @@ class TableComponent(FileComponent, ArraySettings):
         array = columns(self.where, table, self.column, record)
         if not named:
             record.columns = []
-        found = as_samples(self.where, array, self.layout, self.scale, record)
+        # names tell, and whoever names columns has told
+        told = named or labels is not None or self.column is not None
+        how = "" if told else "Set data.labels: f{at}"
+        found = as_samples(self.where, array, self.layout, self.scale, record, how)
         return (
             found
             if labels is None

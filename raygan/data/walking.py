@@ -1,5 +1,5 @@
 """Which files lie below a folder, and which of them are left out by their names; links are
-followed, each folder is read once.
+followed, each folder and each file is read once.
 """
 
 from __future__ import annotations
@@ -79,6 +79,28 @@ def walk(
             else:
                 files.append(Path(entry.path))
     return sorted(files)
+
+
+def once(files: Sequence[Path], record: Record) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """(Those of these that are not the same file again by a link, (which is kept, which is left
+    out) of the others). A real one is kept rather than a link to it.
+    """
+    where: dict[tuple[int, int], Path] = {}
+    kept, again = list[Path](), list[tuple[Path, Path]]()
+    for path in sorted(files, key=lambda path: (path.is_symlink(), path)):
+        try:
+            about = path.stat()
+        except OSError:  # a link that leads nowhere: whoever reads it says so
+            kept.append(path)
+            continue
+        first = where.setdefault((about.st_dev, about.st_ino), path)
+        # the numbers of what has no second name are not trusted: some file systems repeat them
+        if first is path or not (path.is_symlink() or about.st_nlink > 1):
+            kept.append(path)
+            continue
+        record.skip("links to files that were read already", path)
+        again.append((first, path))
+    return sorted(kept), again
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

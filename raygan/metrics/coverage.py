@@ -68,9 +68,13 @@ def nearest_classes(
     """Shares (count,) of fake samples (N, *shape) by the class (M,) of the nearest of `real` (M,
     *shape).
     """
-    flat, found = real.flatten(1), np.zeros(count)
+    flat, found = real.flatten(1).double(), np.zeros(count)
+    # from their middle, in float64: cdist takes a matrix product, |a|^2 + |b|^2 - 2 a.b, which
+    # loses what is small beside the distance to 0
+    middle = flat.mean(0)
+    flat = flat - middle
     for part in fake.flatten(1).split(CHUNK):
-        nearest = torch.cdist(part, flat).argmin(1).numpy()
+        nearest = torch.cdist(part.double() - middle, flat).argmin(1).numpy()
         found += np.bincount(labels[nearest], minlength=count)
     return found / len(fake)
 

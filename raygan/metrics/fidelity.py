@@ -13,6 +13,8 @@ import numpy.typing as npt
 Features = npt.NDArray[np.float64]
 BLOCK = 1 << 22
 """Pairs of samples at a time: 32 MiB of distances."""
+ROUNDED = 1e-9
+"""Of both squared norms: of what is left of them half the digits are lost."""
 NEAREST = 5
 """k of prdc."""
 
@@ -62,7 +64,8 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
     = `nearest`.
 
     Where there are no more samples than that, k is all of them but one (`neighbours`); NaN of fewer
-    than two.
+    than two. Density and coverage are of a continuum: of rows that repeat k times the
+    neighbourhood is a point, inside of which nothing lies, and both are 0 there.
     """
     nearest = neighbours(len(real), len(fake), nearest)
     if nearest < 1:
@@ -71,15 +74,18 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
     # a sample's ball reaches to its kth neighbour among its own kind
     r_real, r_fake = _radii(real, n_real, nearest), _radii(fake, n_fake, nearest)
     around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
+    precise = np.zeros(len(fake), bool)
     recalled, covered = 0, 0
     for rows in _blocks(real, fake):
         # some rows at a time, so that memory does not grow with the square of the samples
         cross = _distances(real[rows], n_real[rows], fake, n_fake)
         around += (cross < r_real[rows, None]).sum(0)
-        recalled += int((cross < r_fake[None]).any(1).sum())
+        # with the edge (eq. 2 there): copies of a row that repeats are as good as it
+        precise |= (cross <= r_real[rows, None]).any(0)
+        recalled += int((cross <= r_fake[None]).any(1).sum())
         covered += int((cross.min(1) < r_real[rows]).sum())
     return {
-        "precision": float((around > 0).mean()),
+        "precision": float(precise.mean()),
         "recall": recalled / len(real),
         "density": float(around.mean() / nearest),
         "coverage": covered / len(real),
@@ -123,6 +129,19 @@ def _blocks(a: Features, b: Features) -> Iterator[slice]:
     return (slice(at, at + size) for at in range(0, len(a), size))
 
 
+def _mend(
+    squared: Features, a: Features, a_norms: Features, b: Features, b_norms: Features
+) -> None:
+    """Small ones anew from the differences, where rounding has left too little; 0 is of copies."""
+    size = max(1, BLOCK // a.shape[1])
+    # row by row: one sample far away leaves the others' as they are
+    for row, x, norm in zip(squared, a, a_norms, strict=True):
+        near = np.flatnonzero(row <= ROUNDED * (b_norms + norm))
+        for at in range(0, len(near), size):
+            some = near[at : at + size]
+            row[some] = ((x - b[some]) ** 2).sum(1)
+
+
 def _distances(a: Features, a_norms: Features, b: Features, b_norms: Features) -> Features:
     """(len(a), len(b)); the norms are squared."""
     # |a|^2 + |b|^2 - 2 a.b, in place: one matrix product, and no second array of its size
@@ -130,4 +149,5 @@ def _distances(a: Features, a_norms: Features, b: Features, b_norms: Features) -
     squared *= -2
     squared += a_norms[:, None]
     squared += b_norms[None]
+    _mend(squared, a, a_norms, b, b_norms)
     return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared))

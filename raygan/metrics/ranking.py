@@ -46,8 +46,14 @@ METRICS = {
     "kid": Meaning("kernel distance of features", ("kid",), lower=True),
     "precision": Meaning("share of samples near real ones", ("prdc",)),
     "recall": Meaning("share of real samples near generated ones", ("prdc",)),
-    "density": Meaning("real neighbourhoods that a sample lies in, over k", ("prdc",)),
-    "coverage": Meaning("share of real samples whose neighbourhood has a sample", ("prdc",)),
+    "density": Meaning(
+        "real neighbourhoods that a sample lies in, over k; of a continuum: 0 where rows repeat",
+        ("prdc",),
+    ),
+    "coverage": Meaning(
+        "share of real samples whose neighbourhood has a sample; of a continuum as well",
+        ("prdc",),
+    ),
     **{
         f"js{n}": Meaning(f"Jensen-Shannon divergence of {n}-grams", ("ngrams",), lower=True)
         for n in range(1, 5)

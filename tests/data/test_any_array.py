@@ -149,6 +149,26 @@ def test_a_row_a_channel_is_asked_for(shape: tuple[int, ...], guess: str, dtype:
     assert np.array_equal(as_samples("x", array, guess).array, array.reshape(9, *sizes))
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("colourful", [True, False])
+@pytest.mark.parametrize("pixels", [True, False])
+def test_flat_colours_first_or_last_are_told_apart(
+    pixels: bool, colourful: bool, first: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    seen = (
+        128 + 40 * rng.normal(size=(30, 3 if colourful else 1, 16, 16)).cumsum(-1).cumsum(-2) / 16
+    )
+    seen = np.broadcast_to(seen, (30, 3, 16, 16)).clip(0, 255).astype(np.uint8)
+    array = seen if first else np.moveaxis(seen, 1, -1)
+    array = array.reshape(30, *((3, 256) if first else (256, 3)) if pixels else (768,))
+    right, other = ("3x16x16", "16x16x3") if first else ("16x16x3", "3x16x16")
+    layouts = right if pixels else f"{right}, {other}"
+    with pytest.raises(DataError, match=f"Set data.layout: {layouts} or points"):
+        as_samples("x", array)
+    assert np.array_equal(as_samples("x", array, right).array, seen)
+
+
 AXES: list[tuple[dict[str, tuple[int, ...]], str]] = [
     ({"x": (64,), "t": (50,), "u": (50, 64)}, "u"),
     ({"data": (9,), "frames": (50, 8, 8)}, "frames"),

@@ -22,6 +22,7 @@ from raygan.data.base import DataComponent, Samples
 from raygan.data.files import FileComponent
 from raygan.data.labels import ordered
 from raygan.errors import DataError
+from tests.data.test_reader import read, refused
 
 COUNT = 40
 KIND = np.random.default_rng(0).integers(0, 3, COUNT)
@@ -259,3 +260,51 @@ def test_labels_in_bytes_are_no_pictures(
     found = source.read()
     assert found.classes == classes
     assert found.array.shape == ((COUNT, 1, 4, 4) if pictures else (COUNT, 1))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", "01"), ("1", "001"), ("10", "1e1"), ("1", "1.0"), ("7", "+7"),
+     ("12345678901234567890", "12345678901234567891")],
+)  # fmt: skip
+def test_classes_that_are_one_as_numbers_only_are_asked_about(
+    one: str, other: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,kind\n" + f"1.5,2.5,{one}\n2.5,4.5, {one}\n" * 3)
+    assert len(set(read("csv", path, labels="kind").classes or ())) == 1, "written one way"
+    path.write_text(path.read_text() + f"9.5,1.5,{other}\n")
+    told = refused("csv", path, labels="kind")
+    assert f"labels '{one}' and '{other}' are one class as " in told
+    assert read("csv", path, column="a,b").array.shape == (7, 2)
+
+
+def test_classes_of_text_may_be_quoted_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,kind\n" + '1.5,2.5,u\n2.5,4.5, "u"\n9.5,1.5,v\n' * 3)
+    assert read("csv", path, labels="kind").classes == ["u", "u", "v"] * 3
+
+
+def test_folders_of_shards_that_are_one_as_numbers_only_stay_several(tmp_path: Path) -> None:
+    for i, g in enumerate(("1", "01", "2")):
+        (tmp_path / f"g={g}").mkdir()
+        pq.write_table(pa.table({"a": POINTS[:9, 1] + i}), tmp_path / f"g={g}" / "p.parquet")
+    found = read("parquet", tmp_path, labels="g")
+    assert sorted(set(found.classes or ())) == ["01", "1", "2"]
+    assert "column 'g' (string" in refused("parquet", tmp_path)
+
+
+@pytest.mark.parametrize("count", [1000, 1001])
+def test_more_folders_than_classes_are_no_classes(count: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for i in range(count):
+            archive.writestr(f"{i}/a.png", png(i % COUNT))
+    found = read("zip", tmp_path / "a.zip")
+    if count == 1000:
+        assert found.classes == sorted(map(str, range(count)))
+        return
+    assert found.classes is None
+    assert "1,001 folders, no classes: at most 1,000 are" in found.record.labels
+    told = refused("zip", tmp_path / "a.zip", labels="folder")
+    assert "1,001 different values, at most 1,000 are classes" in told
+    assert read("zip", tmp_path / "a.zip", labels="none").classes is None

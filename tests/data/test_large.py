@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle  # noqa: TID251  as Ray sends them
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from PIL import Image
 
 from raygan.cli import main, verbs
 from raygan.config import load_component
-from raygan.data import cache, keeping, kept, stored
+from raygan.data import cache, cache_sources, keeping, kept, stored
 from raygan.data.base import Samples
 from raygan.data.files import FileComponent
 from raygan.data.stored import Stored
@@ -212,6 +213,32 @@ def test_another_file_or_setting_is_read_anew(tmp_path: Path, own_cache: Path) -
 
 
 @pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("other", ["a reader", *cache_sources.DECODERS])
+def test_what_another_reader_has_read_is_read_anew(
+    other: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved("x.npz", PICTURES)(tmp_path)
+    component("npz", path).load(0)
+    if other == "a reader":
+        # the package as an upgrade leaves it: one line of one module is another
+        package = tmp_path / "package"
+        shutil.copytree(Path(cache_sources.__file__).parent, package)
+        assert cache_sources.hashed(package) == cache_sources.own_sources()
+        (package / "layout.py").write_text((package / "layout.py").read_text() + "\n")
+        changed = cache_sources.hashed(package)
+        monkeypatch.setattr(cache_sources, "own_sources", lambda: changed)
+    else:
+        version = cache_sources.version
+        monkeypatch.setattr(
+            cache_sources, "version", lambda name: "99" if name == other else version(name)
+        )
+    found = component("npz", path).load(0)
+    assert found.record is not None
+    assert "for the next start" in found.record.kept
+    assert len(list(own_cache.glob("*/about.json"))) == 2
+
+
+@pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("harm", ["a byte", "shorter", "about"])
 def test_a_damaged_cache_is_told_and_read_again(
     harm: str, tmp_path: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
@@ -354,7 +381,7 @@ def sources(tmp_path: Path) -> dict[str, tuple[str, Path]]:
     pictures.mkdir()
     Image.new("RGB", (256, 256), (90, 0, 0)).save(tmp_path / "a.png")
     for i in range(1760):
-        (pictures / f"{i}.png").hardlink_to(tmp_path / "a.png")
+        shutil.copyfile(tmp_path / "a.png", pictures / f"{i}.png")
     (tmp_path / "small-big").mkdir()
     for i in range(2):
         Image.new("RGB", (64, 64), (90 + i, 0, 0)).save(tmp_path / f"small-big/{i}.png")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from raygan.config import load_component
+from raygan.data import cache_sources
 from raygan.data.files import FileComponent
 from raygan.data.record import Read
 from raygan.errors import DataError
@@ -82,6 +83,65 @@ def test_what_hdf5_cannot_tell_is_one_line(
     with pytest.raises(DataError, match=line) as error:
         found("hdf5", tmp_path / "x.h5")
     assert "\n" not in str(error.value)
+
+
+def virtual(folder: Path) -> None:
+    """x.h5: rows of a.h5 and b.h5, of which b.h5 is made of c.h5."""
+    (folder / "parts").mkdir(exist_ok=True)
+    for name, rows in (("a", POINTS[:20]), ("c", POINTS[20:])):
+        with h5py.File(folder / "parts" / f"{name}.h5", "w") as file:
+            file["part"] = rows
+    for made, parts in (("parts/b", {"c": 30}), ("x", {"parts/a": 20, "parts/b": 30})):
+        layout = h5py.VirtualLayout((sum(parts.values()), 3), float)
+        at = 0
+        for name, count in parts.items():
+            layout[at : at + count] = h5py.VirtualSource(f"{name}.h5", "part", (count, 3))
+            at += count
+        with h5py.File(folder / f"{made}.h5", "w") as file:
+            file.create_virtual_dataset("part", layout)
+
+
+@pytest.mark.parametrize("lost", ["a", "b", "c", "c's array"])
+def test_hdf5_of_other_files_is_read_whole_or_refused(lost: str, tmp_path: Path) -> None:
+    virtual(tmp_path)
+    data = reader("hdf5", tmp_path / "x.h5")
+    assert np.allclose(data.found().array, SCALED, atol=1e-6)
+    about = [cache_sources.told_apart(source) for source in data.sources() or ()]
+    assert len(about) == 4, "x, a, b, c: what the cache knows of it"
+    if lost == "c's array":
+        with h5py.File(tmp_path / "parts/c.h5", "w") as file:
+            file["other"] = POINTS[20:]
+    else:
+        (tmp_path / f"parts/{lost}.h5").unlink()
+    with pytest.raises(DataError, match=rf"made of other files, and .*{lost[0]}\.h5 is not there"):
+        reader("hdf5", tmp_path / "x.h5").found()
+    assert [cache_sources.told_apart(s) for s in data.sources() or ()] != about
+
+
+def test_hdf5_in_raw_files_and_behind_links_is_seen(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["far"] = POINTS
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("y.h5", "/far")
+        file["y"] = np.zeros((9, 2))
+    data = reader("hdf5", tmp_path / "x.h5")
+    read = data.found()
+    assert np.allclose(read.array, SCALED, atol=1e-6)
+    assert read.record.names["other arrays of the file"] == ["y"]
+    assert tmp_path / "y.h5" in (data.sources() or ())
+    (tmp_path / "y.h5").unlink()
+    with pytest.raises(DataError, match=r"'x' leads to /far in y.h5, which is no array, or not"):
+        data.found()
+    assert found("hdf5", tmp_path / "x.h5", key="y").array.shape == (9, 2)
+    with h5py.File(tmp_path / "z.h5", "w") as file:
+        raw = [(str(tmp_path / "z.raw"), 0, POINTS.nbytes)]
+        file.create_dataset("x", data=POINTS, external=raw)
+    data = reader("hdf5", tmp_path / "z.h5")
+    assert np.allclose(data.found().array, SCALED, atol=1e-6)
+    assert tmp_path / "z.raw" in (data.sources() or ())
+    (tmp_path / "z.raw").unlink()
+    with pytest.raises(DataError, match=r"made of other files, and .*z.raw is not there"):
+        data.found()
 
 
 @pytest.mark.parametrize("parts", [("indices", "indptr"), ("ir", "jc"), ("row", "col")])
@@ -246,3 +306,15 @@ def test_classes_of_the_hub_have_their_names(values: list[int], tmp_path: Path) 
     )
     found = source.read()
     assert found.classes == [names[v] if v >= 0 else "-1" for v in values]
+
+
+def test_tensors_of_datasets_are_the_arrays_that_they_hold(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    values = RNG.normal(size=(9, 2, 4)).astype(np.float32)
+    features = datasets.Features(t=datasets.Array2D((2, 4), "float32"))
+    part = datasets.Dataset.from_dict({"t": list(values)}, features=features)
+    part.save_to_disk(tmp_path / "saved")
+    part.to_parquet(tmp_path / "d.parquet")
+    for kind, path in (("hf", tmp_path / "saved"), ("parquet", tmp_path / "d.parquet")):
+        read = found(kind, path, column="t", layout="points", scale="none")
+        assert np.array_equal(read.array, values.reshape(9, 8))

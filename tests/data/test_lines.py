@@ -214,6 +214,57 @@ def test_two_columns_of_whole_numbers_are_two(pairs: Any, tmp_path: Path) -> Non
 
 
 # --------------------------------------------------------------------------------------------------
+# thousands
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "people;area\n950;12\n1.234;30\n12.500;7\n830;5\n",
+        "1.234;30\n950;12\n12.500;7\n",
+        "u;v\n1.234;2.345\n12.500;7.123\n",
+        "u,v\n950,12\n1.234,30\n-12.500,7\n",
+        "u\t v\n950\t12\n1.234\t30\n",
+        'u;v\n"950";"12"\n"1.234";"30"\n',
+    ],
+)
+def test_dots_that_may_be_of_thousands_are_asked_about(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    told = refused("csv", path)
+    assert "1.234" in told
+    assert "may be fractions, or whole numbers with dots for thousands" in told
+    names = "f0,f1" if text[0] == "1" else "people,area" if text[0] == "p" else "u,v"
+    assert read("csv", path, column=names, scale="none").array.max() < 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "u;v\n950.0;12\n1.234;30\n", "u;v\n0.950;12\n1.234;30\n", "u,v\n1.234,2.345\n9.123,7.5\n",
+        "u;v\n1.234;2.345\n12.500;7.12\n", "u;v\n12500;12\n1.234;30\n", "u\n1.234\n2.345\n",
+        "u,v\n1.234,2.345\n12.500,7.123\n", "u;v\n1e3;2\n1.234;3\n",
+        rows(abs(NUMBERS).round(3) + 1, ";"),
+    ],
+)  # fmt: skip
+def test_fractions_of_three_digits_are_fractions(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    mark = ";" if ";" in text else ","
+    top = None if text[0].isdigit() else 0
+    found = read("csv", path, scale="none")
+    expected = pd.read_csv(path, sep=mark, header=top).to_numpy().astype(np.float32)
+    assert np.array_equal(found.array, expected)
+
+
+@pytest.mark.parametrize("cells", [["1,234", "950"], ["1,234", "12,500"], ["1.234.567", "12.500"]])
+def test_thousands_are_no_decimal_commas(cells: list[str], tmp_path: Path) -> None:
+    path = written(tmp_path, "u,v\n" + "".join(f'"{c}",0.5\n' for c in cells))
+    told = refused("csv", path)
+    assert "Take the marks out, where they are of thousands" in told
+    path = written(tmp_path, 'u,v\n"1,234",2\n"0,5",3\n')
+    assert "Write its numbers with points, not commas" in refused("csv", path)
+
+
+# --------------------------------------------------------------------------------------------------
 # digits
 
 TIMES = 1_700_000_000_000_000_000 + 7 * np.arange(60)

@@ -172,6 +172,18 @@ def test_any_range_can_be_given(name: str, tmp_path: Path) -> None:
     assert bool(found.scaling) == (scale not in ("-1..1", "0..65535"))
 
 
+def test_whole_numbers_with_one_a_hair_beyond_are_8_bit_all_the_same(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 4096, (9, 5, 6)).astype(np.uint16)
+    for array in (deep, deep.astype(np.int32)):
+        array[0, 0] = 4096
+        np.savez(tmp_path / "x.npz", array)
+        found = read("npz", tmp_path / "x.npz", scale="0..4095", layout="NHW")
+        assert found.array.dtype == np.uint8
+        clipped = np.minimum(array, 4095)
+        assert np.array_equal(found.array[:, 0], np.rint(clipped / 4095 * 255).astype(np.uint8))
+        assert found.record.converted["numbers a hair outside 0..4095 clipped"] == 1
+
+
 @pytest.mark.parametrize("scale", ["0..1", "-1..1", "bytes", "none"])
 def test_what_lies_further_out_than_a_hair_is_refused(scale: str, tmp_path: Path) -> None:
     line = refused(*written(tmp_path, UNIT * 300 - 20, "npz"), scale=scale)

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import re
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from raygan.config import load_component, resolve
+from raygan.data import npz
 from raygan.data.files import FileComponent
 from raygan.data.record import Read
 from raygan.errors import ConfigError, DataError
@@ -185,6 +187,39 @@ def test_links_are_followed_once_and_circles_end(tmp_path: Path) -> None:
     assert found.classes == ["a", "b"]
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_file_is_read_once_whatever_links_lead_to_it(hard: bool, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "all").mkdir(parents=True)
+    for i in range(4):
+        save(root / "all", Image.fromarray(GREY + i), f"{i}.png")
+    link(root / "all" / "0.png", root / "all" / "again.png", hard)
+    found = read("folder", root)
+    assert np.array_equal(found.array[:, 0], [GREY + i for i in range(4)])
+    assert found.record.skipped == {"links to files that were read already": 1}
+    # whose class is it?
+    for i in range(4):
+        (root / f"c{i % 2}").mkdir(exist_ok=True)
+        link(root / "all" / f"{i}.png", root / f"c{i % 2}" / f"{i}.png", hard)
+    told = refused("folder", root)
+    assert "c0/0.png is the same file as all/0.png, in another folder" in told
+    assert "set data.labels: none" in told
+    found = read("folder", root, labels="none")
+    assert np.array_equal(found.array[:, 0], [GREY + i for i in range(4)])
+    assert found.record.skipped == {"links to files that were read already": 5}
+    # files that lie elsewhere
+    (root / "all").rename(tmp_path / "all")
+    if not hard:
+        for i in range(4):
+            (root / f"c{i % 2}" / f"{i}.png").unlink()
+            link(tmp_path / "all" / f"{i}.png", root / f"c{i % 2}" / f"{i}.png", hard)
+    assert read("folder", root).classes == ["c0", "c0", "c1", "c1"]
+
+
+def link(to: Path, at: Path, hard: bool) -> None:
+    at.hardlink_to(to) if hard else at.symlink_to(to)
+
+
 def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
     save(tmp_path, Image.fromarray(GREY))
     for name in ("._a.png", ".DS_Store", "Thumbs.db", "notes.txt", "b.svg", "README"):
@@ -305,7 +340,7 @@ ASKED: dict[str, tuple[Any, str]] = {
     "3 at both ends": (np.zeros((5, 3, 9, 3), np.uint8), r"layout: NCHW or NHWC"),
     "flat bytes": (RNG.integers(0, 256, (20, 144)).astype(np.uint8), r"layout: 1x12x12 or points"),
     "flat bytes as float": (RNG.integers(0, 256, (20, 144)) * 1.0, r"layout: 1x12x12 or points"),
-    "flat RGB": (RNG.integers(0, 256, (20, 192)), r"layout: 3x8x8 or points"),
+    "flat RGB": (RNG.integers(0, 256, (20, 192)), r"layout: 3x8x8, 8x8x3 or points"),
     "float NHW": (np.zeros((5, 8, 8)), r"layout: NHW or points"),
     "uint16 below 256": (CHW.astype(np.uint16), r"data.scale: bytes"),
     "float beyond": (CHW * 7.0, r"data.scale: standard"),
@@ -568,3 +603,44 @@ def test_the_wrong_kind_of_path_is_one_line(kind: str, tmp_path: Path) -> None:
 def test_a_path_that_is_not_utf8_is_refused_before_anything_is_written() -> None:
     with pytest.raises(ConfigError, match="not UTF-8"):
         reader("folder", Path("bad\udcff"))
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize("labels", [True, False])
+def test_an_array_behind_another_is_not_left_unread(
+    labels: bool, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(npz, "LARGE", 1 if large else 1 << 30)
+    twice = io.BytesIO()
+    for i in range(2):
+        np.save(twice, np.arange(10 + i) if labels else np.ones((10 + i, 2)))
+    once = io.BytesIO()
+    np.save(once, np.ones((10, 2)) if labels else np.arange(10))
+    x, y = (once, twice) if labels else (twice, once)
+    (tmp_path / "x.npy").write_bytes(x.getvalue())
+    (tmp_path / "y.npy").write_bytes(y.getvalue())
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "d.npz", "w", kind) as archive:
+            archive.write(tmp_path / "x.npy", "x.npy")
+            archive.write(tmp_path / "y.npy", "y.npy")
+        assert "another array, which nobody would read" in refused(
+            "npz", tmp_path / "d.npz", labels="y" if labels else None
+        )
+    told = refused("npz", tmp_path / "x.npy", labels="y.npy" if labels else None)
+    assert f"{'y' if labels else 'x'}.npy cannot be read" in told
+    assert "bytes follow its array of shape (10," in told
+
+
+def test_an_archive_of_samples_one_by_one_is_told_at_once(tmp_path: Path) -> None:
+    samples = list(np.zeros((3000, 2)))
+    np.savez(tmp_path / "a.npz", *samples)
+    began = time.process_time()
+    told = refused("npz", tmp_path / "a.npz")
+    assert "holds several: arr_0, arr_1, " in told
+    assert "(3000). Set data.key: arr_0, or another. Or save them as one" in told
+    # a tenth of that; in time by the square of their number it was 40 s
+    assert time.process_time() - began < 10
+    np.savez(tmp_path / "b.npz", np.zeros((9, 2)), np.zeros(9), np.zeros((9, 3)))
+    assert read("npz", tmp_path / "b.npz").array.shape == (9, 2)
+    np.savez(tmp_path / "c.npz", x=np.zeros((9, 2)), a=np.zeros((9, 2)), b=np.zeros((9, 2)))
+    assert read("npz", tmp_path / "c.npz").array.shape == (9, 2)

@@ -93,3 +93,15 @@ def test_a_damaged_shard_is_told_by_its_name(at: str, tmp_path: Path) -> None:
     line = refused("parquet", tmp_path)
     assert "part-2.parquet cannot be read" in line
     assert line.endswith("Check the file.")
+
+
+def test_a_shard_is_read_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    real = shard(tmp_path / "d" / "part-0.parquet")
+    (tmp_path / "d" / "part-1.parquet").symlink_to(real)
+    found = read("parquet", tmp_path / "d")
+    assert len(found.array) == 30
+    assert found.record.skipped == {"links to files that were read already": 1}
+    real = shard(tmp_path / "e" / "g=0" / "part-0.parquet")
+    (tmp_path / "e" / "g=1").mkdir()
+    (tmp_path / "e" / "g=1" / "part-0.parquet").symlink_to(real)
+    assert "is the same file as" in refused("parquet", tmp_path / "e")

@@ -360,3 +360,42 @@ def test_the_first_row_is_looked_at_by_its_columns() -> None:
     below = pa.table({"a": [1.5, 2.5], "b": ["x", "y"]})
     assert has_names("d", ["u", "x"], below)
     assert not has_names("d", ["1", "x"], below)
+
+
+# --------------------------------------------------------------------------------------------------
+# tensors
+
+
+@pytest.mark.parametrize("turned", [None, [1, 0], [0, 1]])
+@pytest.mark.parametrize("large", [True, False])
+def test_tensors_are_the_arrays_that_they_hold(
+    large: bool, turned: list[int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LARGE", 1 if large else 1 << 30)
+    kind = pa.fixed_shape_tensor(pa.float32(), [2, 5], permutation=turned)
+    stored = np.random.default_rng(0).normal(size=(12, 2, 5)).astype(np.float32)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1)), 10)
+    table = pa.table({"t": pa.ExtensionArray.from_storage(kind, lists), "label": WHOLE[:12, 0]})
+    pq.write_table(table, tmp_path / "d.parquet", row_group_size=5)
+    path = tmp_path / "d.parquet"
+    seen = stored.transpose(0, 2, 1) if turned == [1, 0] else stored
+    assert "grey pictures, by the look of it" in refused(
+        "parquet", path, labels="label", column="t"
+    )
+    found = read("parquet", path, labels="label", column="t", layout="NHW", scale="standard")
+    assert found.scaling is not None
+    assert np.allclose(found.scaling.back(found.array[:, 0]), seen, atol=1e-5)
+    assert found.classes == [str(k) for k in WHOLE[:12, 0]]
+    points = read("parquet", path, column="t", layout="points", scale="none")
+    assert np.array_equal(points.array, seen.reshape(12, 10))
+    assert np.array_equal(read("parquet", path, column="label", scale="none").array[:, 0],
+                          WHOLE[:12, 0])  # fmt: skip
+
+
+def test_a_tensor_that_is_missing_is_one_line(tmp_path: Path) -> None:
+    kind = pa.fixed_shape_tensor(pa.int32(), [2])
+    cells = pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int32(), 2))
+    table = pa.table({"t": pa.ExtensionArray.from_storage(kind, cells)})
+    pq.write_table(table, tmp_path / "d.parquet")
+    assert "may be no feature. Set data.column: t" in refused("parquet", tmp_path / "d.parquet")
+    assert "column 't' has" in refused("parquet", tmp_path / "d.parquet", column="t")

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygan.data.base import Samples
+from raygan.metrics.coverage import nearest_classes
 from raygan.metrics.density import best_bandwidth, density_scores
 from raygan.metrics.fidelity import kid, near, prdc
+from raygan.metrics.nearness import distance
 from raygan.metrics.ranking import cannot_tell, mark_line, marked
 from raygan.metrics.suite import Suite
 
@@ -101,3 +103,28 @@ def test_two_opposite_modes_of_eight_are_a_quarter_of_the_data() -> None:
     real = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.01 * rng.normal(size=(500, 2))
     assert near(real, real[(np.arange(500) % 4) == 0]) == pytest.approx(0.25, abs=0.01)
     assert near(real, real + 0.05) == 1.0, "a little beside all modes is no collapse"
+
+
+@pytest.mark.parametrize("offset", [0, 1000, -30_000])
+def test_classes_are_told_apart_far_from_0(offset: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    real = torch.from_numpy(offset + rng.normal(labels[:, None] * 0.3, 0.01, (400, 2))).float()
+    fake = real[labels < 2]
+    assert nearest_classes(fake, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]
+    assert nearest_classes(fake + 1e-3, real, labels, 4).tolist() == [0.5, 0.5, 0, 0]
+
+
+@pytest.mark.parametrize("offset", [0, 1000.3, -1e7 / 3])
+@pytest.mark.parametrize("features", [1, 3])
+def test_copies_of_rows_that_repeat_are_perfect(offset: float, features: int) -> None:
+    rng = np.random.default_rng(0)
+    real, fake = (offset + rng.integers(0, 3, (2, 600, features)) / 3).astype(np.float64)
+    found = prdc(real, fake)
+    assert (found["precision"], found["recall"]) == (1, 1)
+    assert near(real, fake, least=0) == 1
+    x, y = torch.from_numpy(fake), torch.from_numpy(real)
+    assert distance(x, y, "neighbours") < 0.01
+    # a thousandth beside them is beside them
+    found = prdc(real, fake + 1e-3)
+    assert (found["precision"], found["recall"]) == (0, 0)

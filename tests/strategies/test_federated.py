@@ -111,6 +111,13 @@ def test_the_gradients_of_a_function_agree_with_it_and_noise_does_not() -> None:
     assert agreement(x, Word(word.logits, -word.gradient)) < -0.95
 
 
+def test_neighbours_far_from_0_are_neighbours() -> None:
+    x = torch.randn(128, 2, generator=torch.Generator().manual_seed(0))
+    wave = Word(torch.sin(2 * x).sum(1), 2 * torch.cos(2 * x))
+    assert agreement(x, wave) > 0.8
+    assert agreement(x + 4096, wave) == pytest.approx(agreement(x, wave), abs=0.01)
+
+
 @pytest.mark.parametrize("spoil", [float("nan"), float("inf"), 1e6])
 def test_a_word_that_cannot_be_is_an_outlier_and_the_others_are_not(spoil: float) -> None:
     found = words(torch.randn(16, 2), 4)[1]

@@ -54,7 +54,9 @@ def agreement(x: Tensor, word: Word) -> float:
     """
     flat, slope = x.flatten(1), word.gradient.flatten(1)
     # not itself, which is nearest of all
-    near = torch.cdist(flat, flat).fill_diagonal_(math.inf).argmin(1)
+    # exactly: the quick way loses small distances far from 0 to rounding
+    far = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    near = far.fill_diagonal_(math.inf).argmin(1)
     told = ((slope + slope[near]) / 2 * (flat[near] - flat)).sum(1)
     seen = word.logits[near] - word.logits
     scale = float(told.norm() * seen.norm())

@@ -1,0 +1,88 @@
+"""1.234 of a csv: a fraction, or more than a thousand? And 1,234 in quotes.
+
+0.5, 12.25, 950.0 anywhere            a dot is a decimal point in all of the file
+1.234 and 950, 12.500 and 7           asked about
+1.234 and 12.500 only, beside ;       asked about: where ; parts cells, commas are often decimal
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from raygan.data.record import Array
+from raygan.errors import DataError
+
+DOTTED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+[ \t]*$"
+COMMAED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+[ \t]*$"
+SMALL = r"^[ \t]*[-+]?[0-9]{1,3}[ \t]*$"
+"""A whole number that needs no mark."""
+FRACTION = re.compile(r'[ \t"]*[-+]?[0-9]*\.[0-9]*([eE][-+]?[0-9]+)?[ \t"]*')
+LIMIT = 1000
+NEAR = 1e-9
+"""A number of three digits behind the point is so near to a thousandth."""
+
+
+def check_dots(
+    where: str, table: Any, lines: Iterable[bytes], mark: str, text: Callable[[list[str]], Any]
+) -> None:
+    """Raises DataError where a column's fractions may be whole numbers. `lines`: the first ones of
+    the file; `text`: columns as they are written.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    # a file has one mark for fractions: the first lines of nearly every file tell
+    if any(is_fraction(cell) for line in lines for cell in line.decode().split(mark)):
+        return
+    names = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if types.is_floating(column.type) and of_thousandths(column.to_numpy())
+    ]
+    if not names or len(set(table.column_names)) < len(table.column_names):
+        return
+    written = text(names)
+    for name in names:
+        cells = written.column(name).drop_null()
+        dotted = pc.match_substring_regex(cells, DOTTED)
+        small = pc.match_substring_regex(cells, SMALL)
+        if not pc.all(pc.or_(dotted, small)).as_py():
+            return
+        if not (mark == ";" or pc.any(small).as_py()):
+            continue
+        first, other = (
+            [c.strip() for c in cells.filter(which)[:1].to_pylist()] for which in (dotted, small)
+        )
+        raise DataError(
+            f"{where}: {' and '.join(first + other)} in column {name!r} may be fractions, or whole"
+            " numbers with dots for thousands. Write them without these dots, or set data.column to"
+            " the columns that are read, which takes them as fractions."
+        )
+
+
+def is_fraction(cell: str) -> bool:
+    """A number with a dot that is none of thousands.
+
+    >>> [is_fraction(cell) for cell in ("0.123", "1.5", "1.234", "950", "x.y", "1.234.567")]
+    [True, True, False, False, False, False]
+    """
+    return bool(
+        "." in cell and FRACTION.fullmatch(cell) and not re.match(DOTTED, cell.replace('"', ""))
+    )
+
+
+def of_thousandths(column: Array) -> bool:
+    """Could all have been whole numbers below a million, written with dots?"""
+    held = column[~np.isnan(column)]
+    parted = held[held % 1 != 0] if np.isfinite(held).all() else held[:0]
+    thousandths = parted * LIMIT
+    return bool(
+        len(parted)
+        and (np.abs(held) < LIMIT).all()
+        and (np.abs(parted) >= 1).all()
+        and (np.abs(thousandths - np.rint(thousandths)) <= NEAR * np.abs(thousandths)).all()
+    )

@@ -99,7 +99,7 @@ def expanded(path: str | Path) -> Path:
 
 
 IN_A_JOB = "RAYGAN_IN_A_JOB"
-"""Of the environment: set in a job that `raygan submit` has sent."""
+"""Of the environment: the id of the job, in one that `raygan submit` has sent."""
 
 
 def include_hint(path: str | Path) -> str:

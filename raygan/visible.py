@@ -1,13 +1,17 @@
 """Users' own words where others read them: names and paths with escape codes, markup or line breaks
-in them, made harmless.
+in them, made harmless; and numbers that JSON does not have.
 """
 
 from __future__ import annotations
 
 import html
+import json
+import math
 import re
 import sys
 import unicodedata
+from numbers import Integral, Real
+from typing import Any
 
 from raygan.watching import tell
 
@@ -30,6 +34,30 @@ def visible(text: object) -> str:
         else ascii(c)[1:-1]
         for c in line
     )
+
+
+def finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity: None. Numbers of NumPy as Python's.
+
+    >>> finite({"a": (1.0, float("nan"))})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    if isinstance(value, Real) and not isinstance(value, int):
+        value = int(value) if isinstance(value, Integral) else float(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """For a program that reads what a verb prints: JSON that every parser takes.
+
+    >>> as_json({"width": float("nan")})
+    '{"width": null}'
+    """
+    return json.dumps(finite(value), indent=indent, default=str, allow_nan=False)
 
 
 def in_one_line(text: object) -> str:

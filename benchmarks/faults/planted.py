@@ -44,7 +44,7 @@ TARGETS = {
     ),
     f"{S}/pmgan/slots.py": Target(
         ("tests/strategies/test_slots.py",),
-        ("write_slot", "crc", "check_slot", "slot_of", "index_of", "share_of")
+        ("write_slot", "crc", "check_slot", "slot_of", "share_of")
     ),
     f"{S}/pmgan/judge.py": Target(("tests/strategies/test_slots.py",),
                                   ("Judge.restore", "Judge.state")),

@@ -31,7 +31,14 @@ def here() -> str:
 
 def room() -> float:
     """CPUs that are free on the emptiest node that takes new work: an actor lies on one node."""
+    return max((r.get("CPU", 0.0) for r in _free()), default=0.0)
+
+
+def gpus_free() -> list[float]:
+    """GPUs that are free on each node that takes new work."""
+    return [r.get("GPU", 0.0) for r in _free()]
+
+
+def _free() -> list[dict[str, float]]:
     away, free = draining(), state.available_resources_per_node()
-    return max(
-        (float(r.get("CPU", 0.0)) for node, r in free.items() if node not in away), default=0.0
-    )
+    return [r for node, r in free.items() if node not in away]

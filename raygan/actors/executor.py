@@ -91,9 +91,17 @@ class RayExecutor:
             case Adopt():
                 self.calls.add(order, workers.helpers[MATCHMAKER].deliver.remote(order.swap))
 
-    def configure(self, config: Config) -> None:
-        """For actors that are made from now on."""
-        self.workers.config = config
+    def configure(self, config: Config, listeners: Sequence[str] = ()) -> None:
+        """For actors that are made from now on; listeners answer while they train."""
+        workers, members = self.workers, strategy_of(config).locals(config)
+        workers.config = config
+        for name in listeners:
+            told = workers.actors[name].set_members.remote(name, members)
+            self.replies.soon(told, name)
+
+    def no_room(self, players: int) -> str | None:
+        """Of GPUs; CPUs are shared more thinly."""
+        return self.workers.room.lacks(players, self.workers.bundles.values())
 
     def remove(self, player: str) -> None:
         """Kill its actor, or let it leave where others live; nobody asks it for anything any more,
@@ -111,11 +119,6 @@ class RayExecutor:
         self.scoring.drop(player)
         self.calls.drop(player)
         self.startup.register()
-
-    def set_members(self, judge: str, members: Sequence[str]) -> None:
-        """Answered while the judge trains."""
-        actor = self.workers.actors[judge]
-        self.replies.of(actor.set_members.remote(judge, list(members)), judge)
 
     def wait(self, timeout_s: float) -> list[Done]:
         """All orders done by now; waits for the first. Raises PlayerDied, or the error that an
@@ -135,8 +138,9 @@ class RayExecutor:
             # also where no score is awaited: a given-up one has no call that could wake the wait
             out = self.scoring.look()
         except RayError as error:
-            # of the player whose generator the evaluator was reading: the evaluator is well
-            raise self.replies.died(error, next(iter(self.workers.actors))) from None
+            # of the player whose generator the evaluator was reading: the evaluator is well. Where
+            # a node is lost, Ray does not say whose object it was
+            raise self.replies.died(error, self.scoring.scores[0].order.player) from None
         for reference in ready:
             try:
                 for item in self.calls.result(reference):

@@ -70,6 +70,10 @@ class Gauges:
         self.pushed = self.checkpointed = time.monotonic()
         self.steps = 0.0
         self.roles: Roles = {}
+        self.roster: frozenset[str] = frozenset()
+        """Who takes part, as run.json says."""
+        self.gone: set[str] = set()
+        """Who has left or was retired, as the events say."""
 
     def take(self, log: str, row: Mapping[str, Any]) -> None:
         """A line of metrics.jsonl or events.jsonl; one with a name that no player has, or no number
@@ -84,6 +88,9 @@ class Gauges:
 
     def _row(self, row: Mapping[str, Any]) -> None:
         player, series = str(row["player"]), self.series
+        # its last rows and scores may come after it has left
+        if self._left(player):
+            return
         if row["kind"] == "train":
             names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy",
                      "lag": "lag_steps",
@@ -120,9 +127,11 @@ class Gauges:
             series.add("restarts", "", 1)
         elif kind == "warning":
             series.add("warnings", "", 1)
-        elif kind == "leave":
-            self.heard.pop(event["player"], None)
-            series.forget(event["player"])
+        elif kind in ("leave", "retire"):
+            self.gone.add(event["player"])
+            if self._left(event["player"]):
+                self.heard.pop(event["player"], None)
+                series.forget(event["player"])
         elif kind == "checkpoint":
             self.checkpointed = time.monotonic() - max(
                 0.0,
@@ -134,12 +143,21 @@ class Gauges:
         """run.json."""
         self.steps = float(info.get("total_steps") or 0.0)
         self.roles = roles_told(info) or self.roles
+        self.roster = frozenset(info.get("roster") or self.roster)
+        # a run that goes back to before it left has it again
+        self.gone -= self.roster
+
+    def _left(self, player: str) -> bool:
+        return player in self.gone and player not in self.roster
 
     def beats(self, ages: Mapping[str, float]) -> None:
-        """Seconds since each player's last sign of life, told by a driver that lives."""
+        """Seconds since each process's last sign of life, told by a driver that lives. Of players
+        only: a board or a deputy has no steps, and none of them is a pair that could be dead.
+        """
         self.pushed = time.monotonic()
         for player, age in ages.items():
-            if NAMES.fullmatch(player):
+            # not by the roster alone: who died in async is off it until it is back
+            if player in self.roles and NAMES.fullmatch(player) and not self._left(player):
                 self.heard[player] = self.pushed - age
 
     def store(self, use: Mapping[str, float]) -> None:

@@ -19,7 +19,9 @@ from the folder.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -33,6 +35,8 @@ from raygan.controller.lines import parse, told_by_a_run
 
 TICK_S = 5.0
 """Between two settings of all gauges: Ray forgets a gauge that is not set again."""
+LOOKS_S = 10.0
+"""Who has looked within so many seconds looks on."""
 LOGS = ("metrics.jsonl", "events.jsonl")
 KEEP_BYTES = 32 << 20
 """Of each log; older lines are dropped from memory, and counted. The folder has them all."""
@@ -66,6 +70,10 @@ class HubActor(Process):
         self.gauges = Gauges(run)
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._read_at = -math.inf
+        """When somebody looked last."""
+        self._told = False
+        """Has anybody looked since the end?"""
         if gauges:
             # a thread of its own: gauges have to be set also while nobody pushes
             threading.Thread(target=self._tick_for_ever, daemon=True).start()
@@ -87,12 +95,13 @@ class HubActor(Process):
             # what was meant for the hub before this one joins on to nothing here
             if life in ("", self.life):
                 self.files |= whole
+                # before the lines: it is the newest of all, and says who takes part
+                if (info := parse(whole.get("run.json", b""))) is not None:
+                    self.gauges.info(info)
                 for name, (offset, raw) in added.items():
                     for line in self.logs[name].append(offset, raw):
                         if (row := parse(line)) is not None and told_by_a_run(row):
                             self.gauges.take(name, row)
-                if (info := parse(whole.get("run.json", b""))) is not None:
-                    self.gauges.info(info)
                 self.gauges.beats(beats)
                 self._forget_samples()
             asked, self.requests = self.requests, []
@@ -110,6 +119,8 @@ class HubActor(Process):
         that are not in `have`).
         """
         with self._lock:
+            self._read_at = time.monotonic()
+            self._told = self._told or self._over.is_set()
             added = {name: log.since(offsets.get(name, 0)) for name, log in self.logs.items()}
             known = set(have)
             return added, {
@@ -132,6 +143,11 @@ class HubActor(Process):
         with self._lock:
             self._over.set()
             self.gauges.end()
+
+    def heard(self) -> bool:
+        """Has whoever looks on seen the end? Where nobody does there is nobody to wait for."""
+        with self._lock:
+            return self._told or time.monotonic() - self._read_at > LOOKS_S
 
     def _tick_for_ever(self) -> None:
         while True:

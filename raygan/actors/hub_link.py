@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PUSH_S = 1.0
 """Between two pushes, at least."""
 WHOLE = ("run.json", "config.json", "config.yaml", "command.txt", "best.json", "mixture.json")
+LAST_S = 5.0
+"""For somebody who looks on to see the end."""
 PUSH_BYTES = 8 << 20
 """Most bytes of a push; the rest goes with the next one."""
 
@@ -96,17 +98,20 @@ class HubLink(Listener):
             raw = tail(self.folder / name, self.known[name], budget)
             budget -= len(raw)
             added[name] = self.known[name], raw
-        whole = {}
+        whole, sent = dict[str, bytes](), dict[str, tuple[int, int]]()
         samples = sorted((self.folder / "samples").glob("*.npy"))[-KEEP_SAMPLES:]
         for path in [*(self.folder / name for name in WHOLE), *samples]:
-            with contextlib.suppress(FileNotFoundError):
+            # one that is gone, or cannot be read just now, goes with a later push
+            with contextlib.suppress(OSError):
                 facts = path.stat()
                 key = str(path.relative_to(self.folder))
                 if self._sent.get(key) != (facts.st_mtime_ns, facts.st_size) and budget > 0:
                     whole[key] = path.read_bytes()
                     budget -= len(whole[key])
-                    self._sent[key] = facts.st_mtime_ns, facts.st_size
+                    sent[key] = facts.st_mtime_ns, facts.st_size
         self._under_way = self.hub.push.remote(self.life, added, whole, beats)
+        # only now: what an error has kept here is told again
+        self._sent |= sent
 
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""
@@ -120,4 +125,10 @@ class HubLink(Listener):
                 self._push({})
             self._hear(None)
             ray.get(self.hub.bye.remote(), timeout=5.0)
+            # who looks on comes every few seconds: gone at once, the hub would take the end along
+            until = time.monotonic() + LAST_S
+            while time.monotonic() < until:
+                if ray.get(self.hub.heard.remote(), timeout=5.0):
+                    break
+                time.sleep(0.1)
         ray.kill(self.hub)

@@ -46,18 +46,29 @@ class Replies:
         self.workers = workers
         self.pulse = pulse
 
-    def of(self, reference: Any, name: str, timeout_s: float = START_TIMEOUT_S) -> Any:
-        """What the call has returned; `name`: whose call it is. Raises PlayerDied, GetTimeoutError,
-        and the error that the call met.
+    def soon(self, reference: Any, name: str) -> Any:
+        """The same of somebody that is up: while it is waited for all others have their lease."""
+        return self.of(reference, name, watched=True)
+
+    def of(
+        self, reference: Any, name: str, timeout_s: float = START_TIMEOUT_S, watched: bool = False
+    ) -> Any:
+        """What the call has returned; `name`: whose call it is. Raises PlayerDied, also where there
+        is no answer in time, and the error that the call met.
+
+        watched: is everybody up, so that who does not answer hangs?
         """
         try:
-            return self._awaited(reference, timeout_s)
+            return self._awaited(reference, timeout_s, watched)
         except RayTaskError as error:
             raise self._met(error, name) from None
         except (ActorDiedError, ActorUnavailableError, OutOfMemoryError) as error:
             raise self.died(error, name) from None
+        except GetTimeoutError:
+            self.workers.lost.add(name)
+            raise self.hung(name, f"did not answer within {timeout_s:.0f} s") from None
 
-    def _awaited(self, reference: Any, timeout_s: float) -> Any:
+    def _awaited(self, reference: Any, timeout_s: float, watched: bool) -> Any:
         deadline = time.monotonic() + timeout_s
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -69,6 +80,8 @@ class Replies:
                 if of_the_task or time.monotonic() >= deadline:
                     raise
                 look_at_head()
+                if watched:
+                    self.look(())
 
     def _met(self, error: RayTaskError, name: str) -> Exception:
         """What a call that ended in an error means."""
@@ -132,7 +145,7 @@ class Replies:
     def where(self, actors: Mapping[str, Any]) -> dict[str, Any]:
         """Node, process and device of each."""
         asked = {n: a.where.remote(n) for n, a in actors.items()}
-        return {n: self.of(reference, n) for n, reference in asked.items()}
+        return {n: self.soon(reference, n) for n, reference in asked.items()}
 
 
 def look_at_head() -> None:

@@ -4,7 +4,8 @@ whose bundles are its actors' places.
     bundles   homes (a player, or several that live together)   deputies   the evaluator
               0 ...                                              ... n-1    n = placement.players
 
-Joiners, spares, the board and the matchmaker live outside of it.
+Joiners (but for those that find a GPU here), spares, the board and the matchmaker live outside of
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raygan.actors.draining import draining, room
+from raygan.actors.draining import draining, gpus_free, room
 from raygan.actors.outlook import outlook
 from raygan.actors.placement import Placement, place_in
 from raygan.config import Config
@@ -42,17 +43,20 @@ class Reservation:
         self._group: Any = None
         self._first, self._owned = 0, False
         """The group's first bundle that is ours; is the group?"""
+        self._homes, self._scale = 0, True
 
     @property
     def taken(self) -> bool:
         """Is there one?"""
         return self._group is not None
 
-    def take(self, count: int, config: Config) -> None:
+    def take(self, homes: int, deputies: int, config: Config) -> None:
         """Bundles for so many actors and the evaluator; waits until the whole group has its place.
         Raises InfeasibleError.
         """
-        seen = outlook(config.resources.scale)
+        self._homes, count = homes, homes + deputies
+        self._scale = config.resources.scale
+        seen = outlook(self._scale)
         self.placement = place_in(count, config.resources, seen)
         # a trial of a sweep lives in Tune's group, and its first bundle is the driver's
         if (given := get_current_placement_group()) is not None:
@@ -80,12 +84,25 @@ class Reservation:
                     " wait longer, or lower num_pairs."
                 )
 
-    def free(self, taken: Collection[int | None], count: int) -> int | None:
-        """The first of the bundles 0 to `count` that nobody has, on a node that stays; None where
-        there is none.
-        """
+    def free(self, taken: Collection[int | None]) -> list[int]:
+        """Homes' bundles that nobody has, on nodes that stay."""
         gone = self._leaving()
-        return next((i for i in range(count) if i not in taken and i not in gone), None)
+        return [i for i in range(self._homes) if i not in taken and i not in gone]
+
+    def lacks(self, newcomers: int, taken: Collection[int | None]) -> str | None:
+        """Why some of them would wait for ever outside the group; None: they would not. CPUs are
+        shared more thinly there, GPUs are not.
+        """
+        gpus, players = self.placement.gpus, newcomers - len(self.free(taken))
+        if players <= 0 or not gpus or outlook(self._scale).grows:
+            return None
+        if (room := sum(int(free / gpus + 1e-6) for free in gpus_free())) >= players:
+            return None
+        return (
+            f"room for {newcomers - players + room} of {newcomers} newcomers with {gpus:g} GPUs"
+            " each: the others hold the rest. Free GPUs, or start the run with a smaller"
+            " resources.gpus_per_pair."
+        )
 
     def at(
         self, bundle: int | None, cpus: float

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError
 
 from raygan.actors.messenger_worker import patience_s
 from raygan.actors.replies import START_TIMEOUT_S, Replies
@@ -60,7 +59,7 @@ class Startup:
         """All publish what others need before they can begin."""
         opened = [(self.workers.actors[n].open.remote(n), n) for n in players]
         for reference, name in opened:
-            self.replies.of(reference, name)
+            self.replies.soon(reference, name)
 
     def _dismiss(self, players: Sequence[str], found: Mapping[str, list[str]]) -> None:
         """End the dead, the hung, who is no member any more, and joiners with an actor of their own
@@ -96,6 +95,8 @@ class Startup:
                     workers.end_helper(name)
                 else:
                     workers.end_player(name)
+                # its successor is well
+                workers.lost.discard(name)
         handles = dict(workers.actors)
         for name in workers.registrars:
             self.replies.of(workers.helpers[name].register.remote(handles), name)
@@ -157,39 +158,39 @@ class Startup:
             patience = START_TIMEOUT_S if fresh or last else settles
             try:
                 self.replies.of(reference, name, max(0.1, begun + patience - time.monotonic()))
-            except (PlayerDied, GetTimeoutError) as error:
+            except PlayerDied as error:
                 if last:
-                    if isinstance(error, PlayerDied):
-                        raise
-                    late = f"did not start within {patience:.0f} s"
-                    raise self.replies.hung(name, late) from None
+                    raise
                 # the global pair answers for its deputies: it is replaced only for itself
-                who = error.player if isinstance(error, PlayerDied) else name
-                out.append(who if who in self.workers.deputies else name)
+                out.append(error.player if error.player in self.workers.deputies else name)
         return out
 
     # ------------------------------------------------------------------------ while the run goes on
 
     def join(self, order: Join) -> Any:
-        """A joiner's actor, outside the placement group, or that of those who come back with it; a
-        reference to its step, once it has opened.
+        """A joiner's actor, a new one, or that of those who come back with it; a reference to its
+        step, once it has opened.
         """
         workers, name = self.workers, order.player
         states = {} if order.state is None else {name: [ray.put(order.state)]}
         beside = [workers.actors[p] for p in order.home if p in workers.actors]
-        actor = beside[0] if beside else workers.make_player([*order.home] or [name], joins=True)
+        home = [*order.home] or [name]
+        actor = beside[0] if beside else workers.make_player(home, joins=True)
         workers.actors[name] = actor
         # Ray keeps the order of calls to one actor: it opens after it has begun, or entered
         if beside:
             actor.enter.remote([name], workers.config, states)
         else:
+            for new in home:
+                # the lease is for who is there: a new process imports first
+                self.replies.pulse.starting(new, START_TIMEOUT_S)
             self._begin([name], states)
         self.register()
         return actor.open.remote(name, order.step if order.state is None else None)
 
     def joined(self, player: str) -> None:
         """It is up: note where it lives, and keep another spare ready."""
-        facts = self.replies.of(self.workers.actors[player].where.remote(player), player)
+        facts = self.replies.soon(self.workers.actors[player].where.remote(player), player)
         self.workers.places[player] = str(facts["node"]), int(facts["pid"])
         self.workers.keep_spares()
 

@@ -3,7 +3,7 @@
 homes, deputies, the evaluator     in bundles of the run's placement group (reservation.py)
 the board, the matchmaker, spares  beside the controller: they hold no bytes, and are lost with
                                    no other node (decision 44)
-joiners                            anywhere
+joiners                            anywhere; with a GPU in a bundle that was left, if there is one
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class WorkerGroup:
         self.registrars = [BOARD]
         """Helpers that have to know the players' handles."""
         self.bundles: dict[Any, int | None] = {}
-        """Bundle of the reservation, by actor; None: outside it (joiners)."""
+        """Bundle of the reservation, by actor; None: outside it."""
         self.places: dict[str, tuple[str, int]] = {}
         """(node, process) of each player's actor and each helper: what to kill when it does not
         answer.
@@ -72,19 +72,22 @@ class WorkerGroup:
         """Room for so many actors with players, and for deputies and the evaluator; and the data in
         the object store, once. Raises InfeasibleError.
         """
-        self.room.take(homes + len(self.deputies), self.config)
+        self.room.take(homes, len(self.deputies), self.config)
         # in a list, a reference travels as it is: each actor gets it once, zero-copy (player.py)
         self.whole = self.shared = [ray.put(self.data)]
         if self.data.parts:
             self.shared = [ray.put(self.data.outline)]
 
     def make_player(self, home: list[str], joins: bool = False) -> Any:
-        """An actor for players that live together: a spare, or a new one; in a free bundle (a
-        joiner outside the group).
+        """An actor for players that live together: a spare, or a new one; in a free bundle, a
+        joiner outside the group unless it needs a GPU.
         """
         placement = self.room.placement
-        last = placement.players - len(self.deputies)
-        bundle = None if joins else self.room.free(set(self.bundles.values()), last)
+        # the group holds the GPU of who has died or left: outside it would be waited for in vain.
+        # CPUs are shared more thinly there, and none is waited for
+        outside = joins and not placement.gpus
+        free = [] if outside else self.room.free(self.bundles.values())
+        bundle = free[0] if free else None
         readers = max(strategy_of(self.config).readers(self.config, p) for p in home)
         # a spare has one thread for readers, and that cannot be changed later
         actor = self.spares.take() if readers == 1 else None

@@ -70,17 +70,34 @@ def _main(args: list[str]) -> NoReturn:
     # Whoever reads has seen enough: `raygan runs | head -1` is no failure.
     except BrokenPipeError:
         raise SystemExit(0) from None
-    except OSError as error:  # a disk that is full, a folder that can only be read, wherever it is
-        # A socket's error is no disk's: it keeps its traceback.
-        if error.filename is None and error.errno not in OF_A_DISK:
+    except Exception as error:
+        if (told := _of_the_cluster(error) or _of_a_disk(error)) is None:
             raise
-        print(
-            f"raygan: {error.filename or 'a file'}: {error.strerror}. Make room there, or name"
-            " another place.",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
+        print(f"raygan: {visible(in_one_line(told[0]))}", file=sys.stderr)
+        raise SystemExit(told[1]) from None
     raise SystemExit(code or 0)
+
+
+def _of_the_cluster(error: Exception) -> tuple[str, int] | None:
+    """What befell a process, a node or an object of Ray's, in words, and the exit code; None: it is
+    an error in code, which keeps its traceback.
+    """
+    # Whoever has not imported Ray has no error of it.
+    ray = sys.modules.get("ray.exceptions")
+    if ray is None or not isinstance(error, ray.RayError) or isinstance(error, ray.RayTaskError):
+        return None
+    why = next((line.strip() for line in str(error).splitlines() if line.strip()), "no answer")
+    name = type(error).__name__
+    return f"Ray ({name}): {why[:200].rstrip('.')}. Look at `ray status`, then try again.", 1
+
+
+def _of_a_disk(error: Exception) -> tuple[str, int] | None:
+    """The same of one that is full, of a folder that can only be read, wherever it is."""
+    # A socket's error is no disk's: it keeps its traceback.
+    if not isinstance(error, OSError) or (error.filename is None and error.errno not in OF_A_DISK):
+        return None
+    where = error.filename or "a file"
+    return f"{where}: {error.strerror}. Make room there, or name another place.", 2
 
 
 @contextlib.contextmanager

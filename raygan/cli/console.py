@@ -4,7 +4,6 @@ lines, or nothing.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -20,9 +19,10 @@ from raygan.service.runs.code import load_config
 from raygan.service.runs.run import Run
 from raygan.service.runs.schedules import to_go_on
 from raygan.service.views.follow import Feed
+from raygan.service.views.outcome import exit_code
 from raygan.service.views.state import state, state_text
+from raygan.visible import as_json, visible
 from raygan.visible import say as print
-from raygan.visible import visible
 from raygan.watching import tell
 
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ class Json(Quiet):
         """Pass the scores on."""
         if isinstance(done.order, Evaluate):
             for row in done.result.rows:
-                print(json.dumps({"elapsed": run.state.elapsed, **row}, default=str), flush=True)
+                print(as_json({"elapsed": run.state.elapsed, **row}), flush=True)
 
     def done_already(self, path: Path, steps: int) -> None:
         """Said before the result."""
         where = address_of(path) or str(path)
-        print(json.dumps({"kind": "done already", "run": where, "steps": steps}), flush=True)
+        print(as_json({"kind": "done already", "run": where, "steps": steps}), flush=True)
 
     def finish(self, run: Run, report: Path | None) -> None:
         """The result."""
         print(
-            json.dumps(
+            as_json(
                 {
                     "kind": "end",
                     "run": address_of(run.path) or str(run.path),
@@ -233,4 +233,4 @@ def show(feed: Feed, every_s: int) -> int:
             if not more:
                 break
             time.sleep(every_s)
-    return int(feed.run.info.get("exit_code") or 0)
+    return exit_code(feed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from raygan.controller.bucket_copies import address_of
+from raygan.errors import RayganError
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
 from raygan.service.scores.rejected import rejected_rows
@@ -21,7 +23,11 @@ def ending(run: Run, report: Path | None) -> str:
     where = shown(run.path)
     lines = [result_table(run), ""]
     if alphabet := str(info.get("alphabet", "")):
-        lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
+        # what the run is worth stands above: a checkpoint that cannot be read does not hide it
+        try:
+            lines += [f"  {line}" for line in some_sentences(run, alphabet)] + [""]
+        except RayganError as error:
+            lines += [f"  no sentences: {error}", ""]
     lines += [
         f"warning {name}: {count} times; {fate(name)}"
         for name, count in info.get("warnings", {}).items()
@@ -41,7 +47,7 @@ def ending(run: Run, report: Path | None) -> str:
         *([waiting] if (waiting := waiting_line(info)) else []),
         *([f"report  {in_run(run, report) or shown(report)}"] if report else []),
         (
-            f"next    raygan sample {where} --from {run.main_player}"
+            f"next    raygan sample {shlex.quote(where)} --from {run.main_player}"
             f"{' --reject' if rejected_rows(run) else ''} -n 1024 -o"
             f" samples.{'txt' if alphabet else 'png'}"
         ),

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,11 @@ def address_of(path: Path) -> str | None:
 def shown(path: Path) -> str:
     """What a user calls this run folder."""
     return address_of(path) or str(path)
+
+
+def typed(path: Path) -> str:
+    """The same in a command that is to be typed: with the quotes that a shell needs."""
+    return shlex.quote(shown(path))
 
 
 def storage_of(path: Path) -> Storage:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.checkpoint_assembly import Cut
 from raygan.controller.checkpoint_index import retain
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState
 from raygan.errors import CheckpointError
 from raygan.metrics.ranking import better
+from raygan.strategies.roles import number_of
 
 
 class Committer:
@@ -60,6 +61,7 @@ class Committer:
         """
         log, step = self.log, checkpoint.step
         keep, journal = self.state.config.checkpoint.keep, log.journal
+        self.state.totals.only(step, checkpoint.parts)
         best = self.best_steps([*(e.step for e in journal.index), step])
         log.keep_totals()
         # what the run tells goes out first: rows that a later life does not make again are not lost
@@ -72,7 +74,7 @@ class Committer:
             if last:
                 raise CheckpointError(
                     f"the last checkpoint could not be written ({error.strerror}). Make room in"
-                    f" {shown(log.folder.path)}, then: raygan resume {shown(log.folder.path)}"
+                    f" {shown(log.folder.path)}, then: raygan resume {typed(log.folder.path)}"
                 ) from None
             log.warn(
                 "W203 checkpoint-not-written",

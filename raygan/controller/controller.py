@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown, storage_of
+from raygan.controller.audience import Guard
+from raygan.controller.bucket_copies import storage_of, typed
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.journal import Journal
@@ -31,13 +32,14 @@ from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Retire, Stop, can_spare, together, underway
-from raygan.controller.requests import file_of
+from raygan.controller.requests import file_of, is_for
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
-from raygan.controller.state import RunState, number_of
-from raygan.controller.totals import Totals, newest_first
+from raygan.controller.state import RunState, held_in
+from raygan.controller.totals import ANYBODY, Totals, newest_first
 from raygan.errors import CheckpointError, Interrupted, Leaving, NonFiniteError, PlayerDied
 from raygan.strategies.base import idle_for_ever
+from raygan.strategies.roles import MIXTURE, number_of
 
 STALL_S = 600.0
 """Without a step of anybody, while orders are out."""
@@ -67,7 +69,8 @@ class Controller:
         self.state = RunState(config, totals, samples)
         self.log = RunLog(self.state, folder, journal)
         self.recorder = Recorder(self.state, self.log)
-        for row in scores:
+        # they come newest first, and of a step that was scored twice the last one counts
+        for row in reversed(scores):
             self.recorder.note_headline(row)
         self.notices = Notices(self.state, self.log)
         self.make_executor = make_executor
@@ -75,6 +78,7 @@ class Controller:
         self.loop: Loop | None = None
         """Of the attempt that is under way, or was the last."""
         self.listeners = [as_listener(heard) for heard in listeners]
+        self.guard = Guard(self.log.warn)
 
     def run(self, resume: Checkpoint | None = None) -> None:
         """Train to the end; a run whose player died starts again from its last checkpoint, a few
@@ -114,11 +118,13 @@ class Controller:
             # a round may take longer than anybody would wait for a lost order
             heard = time.monotonic() if done else max(heard, loop.executor.last_move())
             for listener in self.listeners:
-                listener.tick(self)
+                with self.guard.around(listener):
+                    listener.tick(self)
             for item in done:
                 loop.handle(item)
                 for listener in self.listeners:
-                    listener(self, item)
+                    with self.guard.around(listener):
+                        listener(self, item)
             busy = sorted(set(state.players) - set(state.ledger.idle))
             # the lease finds a process that hangs; this is for an order that was lost on the way,
             # at which nobody works
@@ -129,7 +135,7 @@ class Controller:
             name = signal.Signals(state.stop_signal).name
             text = (
                 f"stopped by {name}, checkpoint saved. Next: raygan resume"
-                f" {shown(self.log.folder.path)}"
+                f" {typed(self.log.folder.path)}"
             )
             raise Interrupted(state.stop_signal, text)
         if behind := {p: s for p, s in state.done.items() if s < state.plan.steps}:
@@ -149,10 +155,13 @@ class Controller:
             self.log.set_members(members)
         # numbers of those that joined and left are not given again
         state.totals.seen |= set(extra.get("seen", ()))
+        at = resume.step if resume else 0
+        state.totals.undo({**steps, MIXTURE: at, ANYBODY: at}, otherwise=0)
         self.log.keep_totals()
         # recorded before anybody trains: a kill from now on finds what was undone
         go_on_from(self.log.journal, resume)
         state.ledger = Ledger.begin(state.players, steps, extra)
+        state.holds = held_in(resume.parts) if resume else {}
         state.owed.clear()
         state.away.clear()
         state.targets = None
@@ -214,11 +223,12 @@ class Controller:
         self.log.commit("retire", at, player=player, members=members, why=why)
 
     def asked(self, request: Mapping[str, Any]) -> None:
-        """What somebody elsewhere wants of this run: {"verb": "stop"}, or {"verb": "scale", "id":
-        ..., "pairs": ...}.
+        """What somebody elsewhere wants of this run: {"verb": "stop", "epoch": ...}, or {"verb":
+        "scale", "id": ..., "pairs": ...}.
         """
         if request["verb"] == "stop":
-            self.stop(signal.SIGTERM)
+            if is_for(request, self.log.life):
+                self.stop(signal.SIGTERM)
         else:
             self.log.folder.write(file_of(request), json.dumps(dict(request)))
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raygan.config import Action, FailuresConfig
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import typed
 from raygan.errors import NonFiniteError, PlayerDied
 
 
@@ -70,4 +70,4 @@ class Failures:
             if self.spent(failure.kind, count)
             else ""
         )
-        return f"{spent} Next: raygan resume {shown(Path(folder))}"
+        return f"{spent} Next: raygan resume {typed(Path(folder))}"

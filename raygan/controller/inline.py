@@ -20,7 +20,7 @@ from raygan.controller.worker import Shelves, Worker
 from raygan.errors import PlayerDied
 from raygan.gan.device import death_of, described
 from raygan.gan.types import Player
-from raygan.strategies.base import Setup, homes, with_data
+from raygan.strategies.base import Setup, homes, strategy_of, with_data
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts
 
@@ -111,9 +111,16 @@ class InlineExecutor:
         """Whoever is asked is at it."""
         return time.monotonic()
 
-    def configure(self, config: Config) -> None:
-        """For players that are built from now on."""
+    def configure(self, config: Config, listeners: Sequence[str] = ()) -> None:
+        """For players that are built from now on; listeners hear it at once."""
         self.worker.setup = self.setup = replace(self.setup, config=config)
+        for name in listeners:
+            members = strategy_of(config).locals(config)
+            self.players[name].set_members(members)  # type: ignore[attr-defined]
+
+    def no_room(self, players: int) -> str | None:
+        """All have their place here."""
+        return None
 
     def remove(self, player: str) -> None:
         """Forget it, and what it has published."""
@@ -122,10 +129,6 @@ class InlineExecutor:
         self.queue = deque(o for o in self.queue if getattr(o, "player", None) != player)
         for shelf in [s for s in self.board.shelves if s.partition("/")[0] == player]:
             del self.board.shelves[shelf]
-
-    def set_members(self, judge: str, members: Sequence[str]) -> None:
-        """At once."""
-        self.players[judge].set_members(members)  # type: ignore[attr-defined]
 
     def offer(self, swap: Swap) -> dict[str, Card]:
         """First half of a swap: every giver's copy."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 # the command line and the hub's actor start without PyTorch (decision 34)
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Listener:
     Each method does nothing unless it is overridden.
     """
 
+    decides: ClassVar[bool] = False
+    """Does an error of it end the run? It has a say in it then; all others only look on."""
+
     def begin(self, run: Running) -> None:
         """Before the first step."""
 
@@ -65,8 +68,10 @@ class Listener:
 
 class Hears(Listener):
     """A function of (run, done), or an object that is called so and may have some of a Listener's
-    other methods.
+    other methods. An error of it ends the run; users' own are guarded (own_listeners.py).
     """
+
+    decides = True
 
     def __init__(self, heard: Heard) -> None:
         self.heard = heard

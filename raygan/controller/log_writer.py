@@ -46,11 +46,16 @@ class Log:
 
     def add(self, line: bytes) -> None:
         """A line, behind those that wait. Raises OSError: then some wait still."""
-        if len(self.waiting) + len(line) > WAITING_BYTES:
-            self.lost += 1
-        else:
-            self.waiting += line
-        self.flush()
+        self.waiting += line
+        try:
+            self.flush()
+        finally:
+            # only what found no room there counts: a line may be longer than what may wait (a
+            # meeting of thousands of pairs)
+            whole = self.waiting.rfind(b"\n", 0, WAITING_BYTES) + 1
+            if len(self.waiting) > WAITING_BYTES:
+                self.lost += self.waiting.count(b"\n", whole)
+                self.waiting = self.waiting[:whole]
 
     def flush(self) -> None:
         """Write what waits: as many whole lines as there is room for. Raises OSError where that is
@@ -144,11 +149,20 @@ class Telemetry:
 
     def close(self) -> None:
         """The run ends. Try once more, with what was kept free for that: run.json first."""
-        remove_within(self.root(), RESERVE)
+        # a mount that is away keeps its reserve
+        with contextlib.suppress(OSError):
+            remove_within(self.root(), RESERVE)
         self._write_whole()
         self.flush()
         for log in self._logs.values():
             log.close()
+
+    def abandon(self) -> None:
+        """The files are somebody else's now: what waits is not written, the reserve is theirs."""
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
+        self._whole.clear()
 
     def _write_whole(self) -> None:
         for name, raw in list(self._whole.items()):

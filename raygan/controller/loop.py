@@ -15,6 +15,7 @@ Saving      a cut whose parts are all in   commit                           itse
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -33,11 +34,12 @@ from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
 from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
+from raygan.controller.requests import Requests
 from raygan.controller.saving import Saving, complete_at
-from raygan.controller.state import number_of
 from raygan.controller.turns import decided, give_out
 from raygan.errors import Leaving, PlayerDied
 from raygan.strategies.orders import Order, Swap, Train
+from raygan.strategies.roles import MIXTURE, number_of
 
 
 class Loop:
@@ -52,7 +54,8 @@ class Loop:
         self.notices = notices
         self.executor = executor
         self.saving = Saving(self.state, self.log, steps)
-        self.membership = Membership(self.state, self.log.folder.path, self.saving.assembly)
+        requests = Requests(self.log.folder.path, self.log.life)
+        self.membership = Membership(self.state, requests, self.saving.assembly, executor.no_room)
 
     def tick(self) -> bool:
         """Give out orders; False when there is nothing left to wait for, and the last checkpoint is
@@ -212,9 +215,7 @@ class Loop:
         """Others from now on; who counts on them is told."""
         state = self.state
         self.log.set_members(ids)
-        self.executor.configure(state.config)
-        for listener in state.strategy.audience(state.config):
-            self.executor.set_members(listener, state.strategy.locals(state.config))
+        self.executor.configure(state.config, state.strategy.audience(state.config))
 
     def take_out(self, *players: str) -> None:
         """Out of the members: nobody counts on them any more."""
@@ -246,6 +247,9 @@ class Loop:
         # out of the members before anybody is asked back: the others would wait for its next step
         self.take_out(*home)
         self.state.away |= set(home)
+        steps = {back.player: back.step for back in backs}
+        # the others stay as they are, and what was mixed from them all does not
+        self.state.totals.undo({**steps, MIXTURE: min(steps.values())}, otherwise=math.inf)
         # after all are gone: a cut would be committed else with a part of one that comes back from
         # before it
         self.saving.lost({back.player: back.saved for back in backs})

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raygan.controller.state import RunState, number_of, with_members
+from raygan.controller.state import RunState, with_members
 from raygan.errors import ConfigError
 from raygan.strategies.base import strategy_of
 from raygan.strategies.partition import parts_of
+from raygan.strategies.roles import number_of
 
 
 @dataclass(frozen=True)

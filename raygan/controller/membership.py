@@ -23,18 +23,18 @@ them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from raygan.controller.checkpoint_assembly import Assembly
 from raygan.controller.members import target, too_late
 from raygan.controller.pace import up_to
 from raygan.controller.requests import Requests
-from raygan.controller.state import RunState, number_of
+from raygan.controller.state import RunState
 from raygan.errors import ConfigError
 from raygan.strategies.orders import Order
+from raygan.strategies.roles import number_of
 
 EVERY_S = 0.25
 TRIES = 3
@@ -93,11 +93,15 @@ Change = Leave | Enter | Admit | TurnAway | Answer | Halt
 class Membership:
     """At most one request at a time; the next is looked at when it is done."""
 
-    def __init__(self, state: RunState, folder: Path, assembly: Assembly) -> None:
+    def __init__(
+        self, state: RunState, requests: Requests, assembly: Assembly,
+        no_room: Callable[[int], str | None],
+    ) -> None:  # fmt: skip
         self.state = state
         self.assembly = assembly
+        self.no_room = no_room
         self.meeting = Meeting(state)
-        self.requests = Requests(folder)
+        self.requests = requests
         self.request: dict[str, Any] | None = None
         self.leaving: list[str] = []
         self.joining: list[str] = []
@@ -161,6 +165,9 @@ class Membership:
                     f"--pairs {pairs}: carried out {TRIES} times, and each time the run had to go"
                     " back to before it. See the deaths in events.jsonl."
                 )
+            # one that would wait for ever counts as hung, and its failures could end the run
+            if to_be.joining and (why := self.no_room(len(to_be.joining))):
+                raise ConfigError(f"--pairs {pairs}: {why}")
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             yield self._answer("refused", why=str(error))
             return

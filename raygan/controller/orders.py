@@ -136,14 +136,14 @@ class Executor(Protocol):
     def submit(self, order: Order) -> None:
         """Take an order; does not wait."""
 
-    def configure(self, config: Config) -> None:
-        """The run's config with its members as they are now."""
+    def configure(self, config: Config, listeners: Sequence[str] = ()) -> None:
+        """The run's config with its members as they are now; these players count on them."""
+
+    def no_room(self, players: int) -> str | None:
+        """Why so many more players could not begin; None: they can."""
 
     def remove(self, player: str) -> None:
         """Free a player that has left or died; orders that it has not carried out are dropped."""
-
-    def set_members(self, judge: str, members: Sequence[str]) -> None:
-        """Tell the judge whose slots count from now on."""
 
     def wait(self, timeout_s: float) -> list[Done]:
         """What was carried out since the last call; waits up to `timeout_s` for something. Raises

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from raygan.components import load_component
 from raygan.config import Component, Config
+from raygan.controller.audience import WARNING, why
 from raygan.controller.listener import Hears, Listener, Running
 from raygan.controller.orders import Done
 from raygan.own.contained import contained
@@ -65,9 +66,8 @@ class Guarded(Hears):
             # of any kind, an end of the program too: watching never stops training
             self.failures += 1
             if self.failures == 1 and self._run is not None:
-                why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-                text = f"{self.name}: {why}; the run goes on, it is still called"
-                self._run.log.warn("W210 listener-raised", text)
+                text = f"{self.name}: {why(error)}; the run goes on, it is still called"
+                self._run.log.warn(WARNING, text)
 
 
 def listeners_of(config: Config) -> list[Guarded]:

@@ -20,7 +20,7 @@ from raygan.controller.state import RunState
 from raygan.controller.uneven import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
-from raygan.metrics.ranking import better, headline
+from raygan.metrics.ranking import headline
 from raygan.strategies.orders import Order, Swap, Train
 
 
@@ -180,13 +180,11 @@ class Recorder:
         self.log.event("death", step, player=failure.player, **facts)
 
     def note_headline(self, row: Mapping[str, Any]) -> None:
-        """Keep each step's best headline score."""
+        """Keep its headline score, by which the best checkpoint is kept."""
         metric = headline(row)
         if metric is None or not math.isfinite(value := float(row[metric])):
             return
-        kept = self.state.totals.best.get(row["step"])
-        if kept is None or better(metric, value, kept[1]):
-            self.state.totals.best[row["step"]] = metric, value
+        self.state.totals.scored(row["player"], row["step"], (metric, value))
 
 
 class PendingRow:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from raygan.controller.checkpoint import Checkpoint
-from raygan.controller.state import RunState, number_of, with_members
+from raygan.controller.state import RunState, with_members
 from raygan.errors import ConfigError, NonFiniteError, PlayerDied
 from raygan.strategies.base import strategy_of
+from raygan.strategies.roles import number_of
 
 Newest = Callable[[], tuple[Checkpoint | None, list[str]]]
 

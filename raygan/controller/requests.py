@@ -3,10 +3,12 @@
     scale-<when>-<token>.json   `raygan scale`: one a request, so that of two at once neither is
                                 lost; the older one is answered first
     scale.json                  the same, as raygan asked before 0.3
-    stop.json                   `raygan stop`: two of them ask for the same
+    stop.json                   `raygan stop`: two of them ask for the same; {"epoch": N} names
+                                the life of the run that is to end, by its first epoch
 
 A request to scale stays, with what was decided of it, until a checkpoint has its members (see
-membership.py).
+membership.py). One to stop is of one life: what reaches the folder when that has ended stops no
+later one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 
 from raygan.controller.files import remove_within, write_within
 from raygan.controller.lines import read_json
+from raygan.errors import ConfigError
 
 STOP = "stop.json"
 BEFORE = "scale.json"
@@ -49,18 +52,35 @@ def of(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name in (STOP, BEFORE) or SCALE.fullmatch(name))
 
 
+def is_for(request: Mapping[str, Any], life: int | None) -> bool:
+    """Does a request to stop mean the life that began with this epoch? One that names none, as of
+    before 0.3, means whoever finds it.
+
+    >>> is_for({"verb": "stop", "epoch": 1}, 3), is_for({"verb": "stop"}, 3)
+    (False, True)
+    """
+    return request.get("epoch") in (None, life)
+
+
 class Requests:
     """Of one run, as its driver sees them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, life: int | None = None) -> None:
+        """life: the first epoch of the driver's."""
         self.folder = folder
+        self.life = life
 
     def stops(self) -> bool:
-        """Was it asked to stop? Asked once, answered once."""
+        """Was it asked to stop? Asked once, answered once; another life's is dropped."""
         if not (self.folder / STOP).exists():
             return False
+        try:
+            request = self.read(STOP)
+        except ConfigError:
+            # whatever it says, somebody has put it there
+            request = {}
         remove_within(self.folder, STOP)
-        return True
+        return is_for(request, self.life)
 
     def waiting(self) -> list[str]:
         """Requests to scale that are not done with, oldest first."""

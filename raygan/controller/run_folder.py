@@ -27,7 +27,7 @@ from raygan.controller.lines import JsonLines, read_json
 from raygan.controller.log_writer import Telemetry
 from raygan.controller.new_run import NameTaken, hidden, is_made_now, made, publish
 from raygan.controller.versions import refuse_newer
-from raygan.errors import ConfigError, RayganError, did_you_mean
+from raygan.errors import ConfigError, RayganError, StaleEpochError, did_you_mean
 from raygan.paths import expanded, in_bucket, on_disk
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -66,7 +66,7 @@ class RunFolder:
         if bucket_copies.taken(path := on_disk(parent) / name):
             raise NameTaken(
                 f"run folder: {bucket_copies.shown(path)!r} exists already. Choose another --name,"
-                f" or `raygan resume {bucket_copies.shown(path)}`."
+                f" or `raygan resume {bucket_copies.typed(path)}`."
             )
 
     @classmethod
@@ -105,6 +105,7 @@ class RunFolder:
 
     def status(self, **changes: Any) -> dict[str, Any]:
         """Update run.json; returns what it says, or would where there is no room for it."""
+        self.fence()
         if not self._status and (self.path / "run.json").exists():
             self._status = read_json(self.path, "run.json")
             self._unwritten = dict(self._status.get("unwritten", {}))
@@ -152,7 +153,14 @@ class RunFolder:
         self.telemetry.append(name, json.dumps(row, default=_plain).encode() + b"\n")
 
     def close(self) -> None:
-        """Close the open files; run.json has the last count of what could not be written."""
+        """Close the open files; run.json has the last count of what could not be written. Of a run
+        that somebody else writes now nothing is touched.
+        """
+        try:
+            self.fence()
+        except StaleEpochError:
+            self.telemetry.abandon()
+            return
         self.telemetry.close()
         if self._status.get("unwritten", {}) != self.unwritten():
             self.status()

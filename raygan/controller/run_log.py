@@ -28,6 +28,8 @@ class RunLog:
         self.state = state
         self.folder = folder
         self.journal = journal
+        self.life = journal.epoch
+        """The first epoch of this driver's, as run.json has it."""
         self.schedule = Schedule(folder)
         folder.fence = journal.glance
         folder.telemetry.trouble = self.not_written

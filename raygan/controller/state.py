@@ -8,8 +8,9 @@ all lives        -->  totals, failures
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
@@ -17,7 +18,10 @@ from raygan.controller.failures import Failures
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Evaluate, Save
 from raygan.controller.totals import Totals
+from raygan.errors import CheckpointError
+from raygan.gan.bundle import unpack_plain
 from raygan.strategies.base import Plan, StrategyComponent, generating, strategy_of
+from raygan.strategies.roles import number_of
 
 
 class RunState:
@@ -125,9 +129,16 @@ def with_members(config: Config, strategy: StrategyComponent, ids: Sequence[int]
     return config.model_copy(update=changes)
 
 
-def number_of(player: str) -> int:
+def held_in(parts: Mapping[str, bytes]) -> dict[str, str]:
+    """player -> birth name of the network that its last swap gave it, as packed states say; of a
+    pair that came as a whole that of both.
     """
-    >>> number_of("pair-03")
-    3
-    """
-    return int(player.rpartition("-")[2])
+    out = {}
+    for player, raw in parts.items():
+        # for those who look on: what cannot be read is found by whoever trains on from it
+        with contextlib.suppress(CheckpointError):
+            plain = unpack_plain(raw)
+            born = {str(plain.get(f"identity.{network}", player)) for network in "DG"} - {player}
+            if born:
+                out[player] = min(born)
+    return out

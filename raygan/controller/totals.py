@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from raygan.controller.files import open_plain
+from raygan.metrics.ranking import better
+from raygan.strategies.roles import MIXTURE
 
 BLOCK = 1 << 16
+Headline = tuple[str, float]
+"""(metric, value)"""
+ANYBODY = ""
+"""Whose a score is that a snapshot has: it keeps the best of each step, whatever the number of
+players.
+"""
 
 
 @dataclass
@@ -37,8 +45,10 @@ class Totals:
     """kind -> how many, of `failures.budget`."""
     degraded: dict[str, str] = field(default_factory=dict)
     """Members that the run went on without -> why."""
-    best: dict[int, tuple[str, float]] = field(default_factory=dict)
-    """step -> (metric, best value of any player or of the mixture)."""
+    headlines: dict[int, dict[str, Headline]] = field(default_factory=dict)
+    """step -> player, or the mixture -> its headline score; of a life before this one the best of
+    all, under `ANYBODY`.
+    """
     seen: set[int] = field(default_factory=set)
     """Numbers that were ever given to members."""
     waited: dict[str, float] = field(default_factory=dict)
@@ -47,10 +57,11 @@ class Totals:
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Totals:
         """What `dump` has written."""
-        out = cls(**facts)
-        out.best = {
-            int(step): (str(metric), float(value))
-            for step, (metric, value) in dict(out.best).items()
+        best = dict(facts.get("best", {}))
+        out = cls(**{key: value for key, value in facts.items() if key != "best"})
+        out.headlines = {
+            int(step): {ANYBODY: (str(metric), float(value))}
+            for step, (metric, value) in best.items()
         }
         out.seen = set(out.seen)
         return out
@@ -58,11 +69,45 @@ class Totals:
     def dump(self, elapsed: float) -> dict[str, Any]:
         """As JSON; elapsed: seconds of all lives by now."""
         best = {str(step): list(score) for step, score in self.best.items()}
-        return {**asdict(self), "elapsed": elapsed, "seen": sorted(self.seen), "best": best}
+        out = {**asdict(self), "elapsed": elapsed, "seen": sorted(self.seen), "best": best}
+        del out["headlines"]
+        return out
+
+    @property
+    def best(self) -> dict[int, Headline]:
+        """step -> the best score of any player or of the mixture."""
+        out: dict[int, Headline] = {}
+        for step, scores in self.headlines.items():
+            for metric, value in scores.values():
+                if step not in out or better(metric, value, out[step][1]):
+                    out[step] = metric, value
+        return out
+
+    def scored(self, player: str, step: int, headline: Headline) -> None:
+        """What is known of it at that step; a step that is scored again has its last score."""
+        self.headlines.setdefault(step, {})[player] = headline
+
+    def undo(self, steps: Mapping[str, float], otherwise: float) -> None:
+        """These go back to these steps, others to `otherwise`: their scores of later ones are of
+        generators that will never have been.
+        """
+        self._keep(lambda step, player: step <= steps.get(player, otherwise))
+
+    def only(self, step: int, players: Collection[str]) -> None:
+        """The checkpoint of `step` is of these: whoever left meanwhile is not in it."""
+        there = {*players, MIXTURE, ANYBODY}
+        self._keep(lambda at, player: at != step or player in there)
 
     def prune(self, kept: Collection[int], step: int) -> None:
         """Scores of steps before `step` whose checkpoints are gone are of no use any more."""
-        self.best = {s: score for s, score in self.best.items() if s in kept or s > step}
+        self._keep(lambda at, _: at in kept or at > step)
+
+    def _keep(self, stays: Callable[[int, str], bool]) -> None:
+        left = {
+            step: {player: score for player, score in scores.items() if stays(step, player)}
+            for step, scores in self.headlines.items()
+        }
+        self.headlines = {step: scores for step, scores in left.items() if scores}
 
     def catch_up(self, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Count in what a life that was cut short had told after its last snapshot; rows of

@@ -135,7 +135,7 @@ def parts(table: Any, name: str) -> Iterator[Any]:
 
 
 def is_number(kind: Any, with_bool: bool = True) -> bool:
-    """Integers, floats, bool."""
+    """Integers, floats and, `with_bool`, bool."""
     import pyarrow.types as types
 
     numeric = types.is_integer(kind) or types.is_floating(kind)

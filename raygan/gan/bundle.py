@@ -4,7 +4,9 @@ pickle.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -23,10 +25,25 @@ def pack(state: State) -> bytes:
 
 def unpack(raw: bytes) -> State:
     """Bytes -> state; raises CheckpointError when they are damaged."""
+    with _readable():
+        return {**load(raw), **_plain(raw)}
+
+
+def unpack_plain(raw: bytes) -> State:
+    """The plain values alone: no tensor is touched, however large they are."""
+    with _readable():
+        return _plain(raw)
+
+
+def _plain(raw: bytes) -> State:
+    size = int.from_bytes(raw[:8], "little")
+    return dict(json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["plain"]))
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
     try:
-        size = int.from_bytes(raw[:8], "little")
-        plain = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["plain"])
-        return {**load(raw), **plain}
+        yield
     except (
         SafetensorError,
         ValueError,

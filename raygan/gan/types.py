@@ -22,6 +22,15 @@ State = dict[str, object]
 """A player's whole state, flat: name -> Tensor | int | float | str."""
 
 
+def shape_of(value: object) -> str:
+    """A tensor's shape, or what stands in its place; for a complaint.
+
+    >>> shape_of(torch.zeros(2, 3)), shape_of([2, 3])
+    ('(2, 3)', 'a list')
+    """
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
 class At(NamedTuple):
     """Which update of D this is, as far as its penalties depend on it."""
 

@@ -7,6 +7,8 @@ Needs `network.judges: 2`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
@@ -17,6 +19,9 @@ from raygan.losses.base import LossComponent
 class D2gan(LossComponent):
     """Scores are softplus of the logits (N, 2): positive and unbounded, as the paper wants them."""
 
+    # D2's logits rise where D1's fall, and neither has a point between the two kinds
+    critic: ClassVar[bool] = True
+
     alpha: float = Field(1.0, gt=0, le=1, description="Weight of E log D1(x).")
     beta: float = Field(1.0, gt=0, le=1, description="Weight of E log D2(G(z)).")
 
@@ -24,11 +29,6 @@ class D2gan(LossComponent):
     def num_judges(self) -> int | None:
         """D1 and D2."""
         return 2
-
-    @property
-    def critic(self) -> bool:
-        """Yes: D2's logits rise where D1's fall, and neither has a point between the two kinds."""
-        return True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-(alpha E log D1(x) - E D1(G(z)) - E D2(x) + beta E log D2(G(z)))."""

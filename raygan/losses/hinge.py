@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,10 +13,7 @@ from raygan.losses.base import LossComponent
 class Hinge(LossComponent):
     """D stops caring about samples that it already places beyond the margin."""
 
-    @property
-    def linear(self) -> bool:
-        """Yes."""
-        return True
+    linear: ClassVar[bool] = True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))."""

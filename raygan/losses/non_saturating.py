@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,10 +13,7 @@ from raygan.losses.base import LossComponent
 class NonSaturating(LossComponent):
     """D: cross-entropy; G: -log D(G(z))."""
 
-    @property
-    def density_ratio(self) -> bool:
-        """Yes."""
-        return True
+    density_ratio: ClassVar[bool] = True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-log D(x) - log(1 - D(G(z)))."""

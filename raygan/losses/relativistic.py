@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,15 +17,9 @@ class Relativistic(LossComponent):
     logits.
     """
 
-    @property
-    def needs_real(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def critic(self) -> bool:
-        """Yes: a logit alone says nothing."""
-        return True
+    needs_real: ClassVar[bool] = True
+    # a logit alone says nothing
+    critic: ClassVar[bool] = True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E softplus(-(D(x) - D(G(z))))."""

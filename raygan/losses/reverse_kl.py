@@ -5,7 +5,7 @@ Rajasekaran, 2019, eq. 2).
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +20,14 @@ class ReverseKl(LossComponent):
     logarithm of 0 is taken.
     """
 
+    density_ratio: ClassVar[bool] = True
+
     trunc_d: float = Field(
         0.9, gt=0, lt=1, description="t: where D(G(z)) is above it, G gets no gradient."
     )
     sign: Literal["minimise", "as_printed"] = Field(
         "minimise", description="as_printed: eq. 2's own sign, which drives G away from the data."
     )
-
-    @property
-    def density_ratio(self) -> bool:
-        """Yes."""
-        return True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """-log D(x) - log(1 - D(G(z)))."""

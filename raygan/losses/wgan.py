@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -12,18 +14,11 @@ from raygan.losses.base import LossComponent
 class Wgan(LossComponent):
     """D is a critic whose weights are clipped after each update."""
 
+    linear: ClassVar[bool] = True
+    critic: ClassVar[bool] = True
+
     d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
     clip: float = Field(0.01, gt=0, description="Weights are clipped to [-clip, clip] (c).")
-
-    @property
-    def linear(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def critic(self) -> bool:
-        """Yes."""
-        return True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E D(G(z)) - E D(x)."""

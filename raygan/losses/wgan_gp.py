@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,20 +14,13 @@ from raygan.losses.base import LossComponent, per_sample
 class WganGp(LossComponent):
     """D's gradient is held near norm 1 between real and fake samples."""
 
+    linear: ClassVar[bool] = True
+    critic: ClassVar[bool] = True
+
     d_steps: int = Field(5, gt=0, description="Critic updates for each update of G (n_critic).")
     weight: float = Field(
         10.0, ge=0, description="Of the penalty (lambda); 0.1 on two-dimensional toys."
     )
-
-    @property
-    def linear(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def critic(self) -> bool:
-        """Yes."""
-        return True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """E D(G(z)) - E D(x)."""

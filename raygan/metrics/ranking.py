@@ -158,6 +158,17 @@ def way(metric: str, value: object, floor: Mapping[str, Any], ceiling: Mapping[s
     return (value - low) / (high - low)
 
 
+MISSING = "missing"
+"""In a row of several seeds: metric -> (how many have no number, of how many)."""
+
+
+def lacking(row: Mapping[str, Any], metric: str) -> int:
+    """How many of a row's seeds have no number: one that fails with two of three is not good
+    because of the third.
+    """
+    return int(row.get(MISSING, {}).get(metric, (0, 0))[0])
+
+
 LEVEL = 4
 """Generators that are level and named, at most."""
 
@@ -182,19 +193,23 @@ def verdict(
     'best: a, 80 % of the way from noise to real data by kid (next: b, 60 %)'
     >>> verdict({"b": {"kid": 0.2}, "a": {"kid": 0.2}}, {"kid": 0.5}, {"kid": 0.0})
     'level: a, b; 60 % of the way from noise to real data by kid'
+
+    Over seeds, of those where the fewest have no number.
     """
     metric = deciding(list(ceiling), floor, ceiling)
     if metric is None:
         return ""
     gone = {who: way(metric, row.get(metric), floor, ceiling) for who, row in scores.items()}
-    order = sorted((w for w in gone if math.isfinite(gone[w])), key=lambda w: -gone[w])
+    none = {who: lacking(row, metric) for who, row in scores.items()}
+    finite = (w for w in gone if math.isfinite(gone[w]))
+    order = sorted(finite, key=lambda w: (none[w], -gone[w]))
     if not order:
         return ""
     # a score beyond the ceiling is not a better generator
     beyond = "; past real data, so perhaps less varied than they are" if gone[order[0]] > 1 else ""
     how_far = f"{100 * gone[order[0]]:.0f} % of the way from noise to real data by {metric}{beyond}"
     # by name: whoever asks in another order is told the same
-    level = sorted(w for w in order if gone[w] == gone[order[0]])
+    level = sorted(w for w in order if (none[w], gone[w]) == (none[order[0]], gone[order[0]]))
     if len(level) > 1:
         more = f" and {len(level) - LEVEL} more" if len(level) > LEVEL else ""
         return f"level: {', '.join(level[:LEVEL])}{more}; {how_far}"

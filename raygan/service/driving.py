@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +20,9 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
+from raygan.controller.audience import close_all
 from raygan.controller.bucket_copies import (
-    shown,
+    typed,
 )
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.controller import Controller
@@ -42,12 +42,13 @@ from raygan.data.odd import oddities
 from raygan.errors import (
     Interrupted,
     RayganError,
+    StaleEpochError,
 )
 from raygan.gan.device import CPU
 from raygan.own.calling import place, said
 from raygan.service.autopack import not_batched
 from raygan.service.places import inline_device
-from raygan.service.runs.alive import process_start
+from raygan.service.runs.alive import who
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
@@ -78,8 +79,8 @@ def drive(
     if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
         folder.telemetry.keep({"data.png": drawn})
     folder.status(
-        pid=os.getpid(), process_start=process_start(os.getpid()), host=platform.node(),
-        epoch=journal.epoch, exit_code=None, error=None, total_steps=config.steps, rejected=None,
+        status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+        total_steps=config.steps, rejected=None,
         started=time.time(),  # noqa: TID251  shown only
     )  # fmt: skip
     end: dict[str, Any] = {}
@@ -97,16 +98,10 @@ def drive(
         # The folder says how it ended before listeners close: one that hangs or raises there, a
         # tracker without a network say, leaves no run that is "running" for ever.
         controller.log.end(str(end.get("status", "failed")))
-        folder.status(
-            **end,
-            ended=time.time(),  # noqa: TID251  shown only
-            steps=controller.state.done,
-            **controller.state.told(),
-        )
-        folder.close()
-        for listener in listeners:
-            listener.close()
-        tell_unwritten(folder)
+        _over(
+            folder, listeners, **end, steps=controller.state.done, **controller.state.told(),
+            measured=False,
+        )  # fmt: skip
     tell("measuring floor and ceiling")
     # One for both, made where an error of it costs no run: its suite's real samples and classifier
     # need not be had twice.
@@ -119,6 +114,7 @@ def drive(
         known = folder.status(rejected=rejected(last, evaluator))
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    known = folder.status(measured=True)
     folder.mirror()
     # `known`: on a full disk run.json lacks what was just said of the scores (decision 54).
     return Run(folder.path.resolve(), known)
@@ -137,13 +133,22 @@ def _begun(
         return listeners, Controller(config, folder, make, listeners, setup.num_samples, journal)
     except BaseException as error:
         end, told = _failure(error, folder.path)
-        folder.status(**end, ended=time.time())  # noqa: TID251  shown only
-        folder.close()
-        for listener in listeners:
-            listener.close()
+        _over(folder, listeners, **end)
         if told is None:
             raise
         raise told from told.__cause__
+
+
+def _over(folder: RunFolder, listeners: Sequence[Listener], **how: Any) -> None:
+    """The folder says how it ended, then everybody hears it: each, whatever becomes of another."""
+    with contextlib.ExitStack() as last:
+        # the last one in is the first one out
+        last.callback(tell_unwritten, folder)
+        last.callback(close_all, listeners)
+        last.callback(folder.close)
+        # a run that somebody else has taken over is theirs to tell of
+        with contextlib.suppress(StaleEpochError):
+            folder.status(**how, ended=time.time())  # noqa: TID251  shown only
 
 
 def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
@@ -225,7 +230,7 @@ def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganEr
         # Not of telemetry, which never raises (decision 54): nothing more can be committed.
         text = (
             f"stopped ({say(error)}). What was committed is kept. Make room there; then: raygan"
-            f" resume {shown(path)}"
+            f" resume {typed(path)}"
         )
         return {"status": "stopped", "exit_code": 1, "error": text}, RayganError(text)
     end = {"status": "failed", "exit_code": 1, "error": f"{type(error).__name__}: {error}"}

@@ -22,6 +22,7 @@ from raygan.controller.bucket_copies import (
     shown,
     storage_of,
     to_write,
+    typed,
 )
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.checkpoint_index import open_journal
@@ -43,7 +44,7 @@ from raygan.own.names import label
 from raygan.service.driving import drive
 from raygan.service.places import check_abroad, hosting, parted
 from raygan.service.runs import schedules
-from raygan.service.runs.alive import is_done, refuse_running
+from raygan.service.runs.alive import is_done, refuse_running, who
 from raygan.service.runs.code import load_config, other_code, use_code, write_code
 from raygan.service.runs.identity import identity, other_data, rooted
 from raygan.service.runs.provenance import provenance
@@ -136,7 +137,11 @@ def resume_run(
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
         step = checkpoint.step if checkpoint else 0
-        folder.status(data=identity(data), **resumed(info, here, time.time(), step))  # noqa: TID251
+        # At once: whoever looks must not take the end of the life before for the end of this one.
+        folder.status(
+            status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+            data=identity(data), **resumed(info, here, time.time(), step),  # noqa: TID251
+        )  # fmt: skip
         folder.event(
             "resume", step, players=strategy_of(config).players(config),
             swapped=checkpoint.extra.get("swapped", {}) if checkpoint else {},
@@ -162,7 +167,7 @@ def with_members(config: Config, checkpoint: Checkpoint, path: Path) -> Config:
         if not config.members and config.ids != ids:
             raise ConfigError(
                 f"num_pairs = {config.num_pairs}: the run has {len(ids)}. Resume with the config of"
-                f" the run, then `raygan scale {shown(path)} --pairs {config.num_pairs}` while it"
+                f" the run, then `raygan scale {typed(path)} --pairs {config.num_pairs}` while it"
                 " runs."
             )
         config = config.model_copy(

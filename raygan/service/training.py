@@ -9,6 +9,7 @@ trained leaves nothing behind, not even its name.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 import uuid
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ from raygan.service.autopack import settle
 from raygan.service.driving import drive, told
 from raygan.service.places import check_abroad, check_placement, hosting, parted, room_for_actors
 from raygan.service.resuming import resume_run
+from raygan.service.runs.alive import who
 from raygan.service.runs.changes import changes
 from raygan.service.runs.code import load_config, tell_objects, use_code, write_code
 from raygan.service.runs.identity import identity, settled
@@ -160,7 +162,7 @@ def _write(
     typed = (command or "raygan.train(...)").encode("utf-8", "backslashreplace")
     folder.write("command.txt", typed.decode() + "\n")
     folder.status(
-        id=uuid.uuid4().hex[:12], name=name, status="starting",
+        id=uuid.uuid4().hex[:12], name=name, status="starting", **who(),
         created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
         roster=strategy_of(config).players(config), alphabet=data.text, **told(data),
         **born(provenance(), time.time()),  # noqa: TID251  shown only
@@ -197,7 +199,7 @@ def _begun(path: Path, folder: Path) -> Journal:
     except StaleEpochError:
         raise NameTaken(
             f"run folder: {address!r} exists already: somebody else has just made it. Choose"
-            f" another --name, or `raygan resume {address}`."
+            f" another --name, or `raygan resume {shlex.quote(address)}`."
         ) from None
     except OSError as error:
         raise ConfigError(f"{address}: it cannot be written ({say(error)}).") from None

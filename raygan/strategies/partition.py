@@ -24,6 +24,7 @@ from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, with_labels
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
+from raygan.strategies.roles import number_of
 from raygan.strategies.sources import component_of, own_source, read, source_component, spoken
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
@@ -46,7 +47,7 @@ def parts_of(config: Config) -> float:
         return math.inf
     if isinstance(rule, str):
         return component.partition_parts or config.num_pairs
-    return 1 + max(int(pair.rpartition("-")[2]) for pair in rule)
+    return 1 + max(map(number_of, rule))
 
 
 def pinned(config: Config) -> Config:
@@ -106,7 +107,7 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
             f"data.partition = {rule}: {whole.name} has no classes. Set data.labels to a column, a"
             " key or a file, or take shards."
         )
-    index, seed = int(pair.rpartition("-")[2]), component.partition_seed
+    index, seed = number_of(pair), component.partition_seed
     # both parts are cut by one rule, so that a pair is scored on data like its own
     labels: Sequence[Index | None] = (whole.labels, whole.held_out_labels)
     if rule == "clusters":

@@ -14,6 +14,15 @@ PLAYER = re.compile(r"[a-z]+(-[0-9]+)?")
 """Names of players: files of checkpoints and Prometheus's labels have no others."""
 
 
+def number_of(player: str) -> int:
+    """The number in its name, which nobody else ever gets; PMGAN's class of a generator.
+
+    >>> number_of("pair-03")
+    3
+    """
+    return int(player.rpartition("-")[2])
+
+
 @dataclass(frozen=True)
 class Role:
     """What a strategy says of one of its players (`StrategyComponent.roles`)."""

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from raygan.data.base import Samples
-from raygan.testing.needs import COUNT, need, part_of, shape_of
+from raygan.gan.types import shape_of
+from raygan.testing.needs import COUNT, need, part_of
 
 
 def check_data(data: Any) -> Samples:

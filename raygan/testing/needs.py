@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from raygan.components import Component, load_component
 from raygan.data.given import spec_of
 from raygan.own.objects import named
@@ -17,10 +15,6 @@ def need(truth: bool, thing: object, value: str, move: str) -> None:
     if not truth:
         name = thing.name if isinstance(thing, Component) else type(thing).__name__
         raise AssertionError(f"{name}: {value}. {move}")
-
-
-def shape_of(value: object) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def part_of(kind: str, thing: Any) -> Any:

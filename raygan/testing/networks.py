@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from raygan.gan.random_streams import Streams
+from raygan.gan.types import shape_of
 from raygan.networks.base import NetworkComponent
-from raygan.testing.needs import COUNT, need, part_of, shape_of
+from raygan.testing.needs import COUNT, need, part_of
 
 
 def check_network(network: Any, shape: tuple[int, ...] = (2,)) -> None:

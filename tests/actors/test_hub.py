@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed
 from raygan.service.views.state import state
+from raygan.strategies.roles import Role
 from tests.actors.fakes import Actor, Ray
 from tests.conftest import TINY
 
@@ -34,6 +36,11 @@ FLAGS = ["--batch-size", "16", "--network.hidden", "16", "--network.z-dim", "2",
 
 def hub() -> HubActor:
     return HubActor("run", gauges=False)
+
+
+def told(*players: str) -> dict[str, Any]:
+    """run.json, of these pairs."""
+    return {"roster": list(players), "roles": {p: asdict(Role()) for p in players}}
 
 
 def test_the_end_of_a_log_joins_on_wherever_the_sender_begins() -> None:
@@ -82,6 +89,7 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
     monkeypatch.setattr("raygan.actors.gauges.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
     gauges = Gauges("run")
+    gauges.info(told("pair-00", "pair-01"))
     gauges.beats({"pair-00": 0.5, "pair-01": 0.5})
     clock[0] += 50
     gauges.beats({"pair-00": 0.2})  # pair-01 answers no more
@@ -90,11 +98,78 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
         p: v for (n, p), v in gauges.series.values.items() if n == "raygan_heartbeat_age_seconds"
     }
     assert ages == pytest.approx({"pair-00": 0.2, "pair-01": 50.5})
+    gauges.info(told("pair-00", "pair-01") | {"roster": ["pair-00"]})
     gauges.take("events.jsonl", {"kind": "leave", "player": "pair-01"})
     gauges.tick()
     assert not [k for k in gauges.series.values if k[1] == "pair-01"], (
         "who has left by `scale` is not dead"
     )
+
+
+def exported(gauges: Gauges, name: str) -> dict[str, float]:
+    """player -> what Prometheus is told of it."""
+    gauges.tick()
+    return {p: value for (n, p), value in gauges.series.values.items() if n == f"raygan_{name}"}
+
+
+def row(player: str, step: int) -> bytes:
+    """A line of metrics.jsonl."""
+    facts = {"kind": "train", "player": player, "step": step, "steps": step, "seconds": 1.0}
+    return json.dumps(facts | {"elapsed": 8.0}).encode() + b"\n"
+
+
+def event(kind: str, player: str) -> bytes:
+    """A line of events.jsonl."""
+    return json.dumps({"kind": kind, "player": player, "step": 8, "time": 1.0}).encode() + b"\n"
+
+
+def test_progress_is_of_players_and_not_of_whoever_else_gives_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    gauges, others = Gauges("run"), ("board", "matchmaker", "deputy-0", "evaluator")
+    gauges.info(told("pair-00", "pair-01") | {"total_steps": 8})
+    for player in ("pair-00", "pair-01"):
+        gauges.take("metrics.jsonl", json.loads(row(player, 8)))
+    gauges.beats(dict.fromkeys(("pair-00", "pair-01", *others), 0.1))
+    assert exported(gauges, "progress_ratio") == {"": 1.0}
+    assert exported(gauges, "eta_seconds") == {"": 0.0}
+    assert sorted(exported(gauges, "heartbeat_age_seconds")) == ["pair-00", "pair-01"]
+
+
+@pytest.mark.parametrize("how", ["leave", "retire"])
+def test_who_has_left_stays_away_whatever_comes_with_the_news(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The push that tells of it may still have its age; its last rows come later."""
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    h, ages = hub(), {"pair-00": 0.1, "pair-01": 0.1}
+    info = told("pair-00", "pair-01")
+    lines, events = row("pair-00", 8) + row("pair-01", 8), event(how, "pair-01")
+    h.push("", {"metrics.jsonl": (0, lines)}, {"run.json": json.dumps(info).encode()}, ages)
+    assert sorted(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00", "pair-01"]
+    here = json.dumps(info | {"roster": ["pair-00"]}).encode()
+    h.push("", {"events.jsonl": (0, events)}, {"run.json": here}, ages)
+    h.push("", {"metrics.jsonl": (len(lines), row("pair-01", 9))}, {}, ages)
+    assert list(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00"]
+    assert list(exported(h.gauges, "steps")) == ["pair-00"]
+    # all go back to a checkpoint of before
+    h.push("", {}, {"run.json": json.dumps(info).encode()}, ages)
+    assert sorted(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00", "pair-01"]
+
+
+def test_who_is_on_its_way_back_is_seen_by_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is off the roster meanwhile, and nobody has said that it is gone for good."""
+    clock = [100.0]
+    monkeypatch.setattr("raygan.actors.gauges.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    gauges = Gauges("run")
+    gauges.info(told("pair-00", "pair-01"))
+    gauges.beats({"pair-00": 0.0, "pair-01": 0.0})
+    gauges.info(told("pair-00", "pair-01") | {"roster": ["pair-00"]})
+    clock[0] += 60
+    gauges.beats({"pair-00": 0.0})
+    assert exported(gauges, "heartbeat_age_seconds") == {"pair-00": 0.0, "pair-01": 60.0}
 
 
 HOSTILE = [
@@ -115,6 +190,7 @@ def test_no_label_says_what_no_player_is_called(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr(Series, "_gauge", lambda self, name: Seen())
     gauges = Gauges("run")
+    gauges.info(told("pair-00", name))
     gauges.beats({"pair-00": 0.5, name: 0.5})
     for player in (name, "pair-00"):
         gauges.take(
@@ -405,7 +481,7 @@ def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(hub_module.ray, "get_actor", get_actor)
     monkeypatch.setattr(hub_module.ray, "get", fake.get)
     monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
-    monkeypatch.setattr(feed, "_jobs", list)
+    monkeypatch.setattr(feed, "cluster_jobs", list)
     monkeypatch.setattr(
         feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
     )
@@ -452,7 +528,7 @@ def test_a_run_that_was_submitted_is_told_by_its_job(
         {"id": "other-1", "run": "other", "run_dir": "/r", "status": "RUNNING", "exit_code": None},
         {"id": "done-1", "run": "done", "run_dir": "/r", **job},
     ]
-    monkeypatch.setattr(feed, "_jobs", lambda: sent)
+    monkeypatch.setattr(feed, "cluster_jobs", lambda: sent)
     with pytest.raises(ConfigError) as told, feed.follow(run):
         pass
     assert says in str(told.value)

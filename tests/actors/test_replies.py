@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from raygan.actors import replies as module
 from raygan.actors.replies import Replies
@@ -71,6 +71,28 @@ def test_the_users_error_is_the_users_and_a_neighbours_death_the_neighbours(
     assert death.value.player == "pair-00", "it was only reading from that one"
 
 
+def test_who_does_not_answer_in_time_hangs_also_while_nobody_trains(replies: Replies) -> None:
+    silent = Call("own", "set_members", ())
+    with pytest.raises(PlayerDied, match="did not answer within 0 s") as death:
+        replies.of(silent, "pair-02", 0.0)
+    assert (death.value.player, death.value.kind) == ("pair-02", "hang")
+    assert replies.workers.lost == {"pair-02"}
+
+
+def test_while_somebody_is_waited_for_all_have_their_lease(replies: Replies) -> None:
+    asked: list[tuple[set[str], tuple[str, ...]]] = []
+
+    def beat(actors: Any, busy: tuple[str, ...]) -> str:
+        asked.append(({*actors}, busy))
+        return "pair-00"
+
+    replies.pulse.beat = beat  # type: ignore[method-assign, assignment]
+    with pytest.raises(PlayerDied, match="no progress within 7 s") as death:
+        replies.soon(Call("own", "where", ()), "pair-02")
+    assert (death.value.player, death.value.kind) == ("pair-00", "hang")
+    assert asked == [({"pair-00", "pair-01", "pair-02", "board"}, ())]
+
+
 def test_a_deputy_that_does_not_answer_hangs_and_is_lost(replies: Replies) -> None:
     late = PlayerDied("deputy-1", "no answer within 5 s", "hang")
     with pytest.raises(PlayerDied) as death:
@@ -80,11 +102,9 @@ def test_a_deputy_that_does_not_answer_hangs_and_is_lost(replies: Replies) -> No
     assert replies.workers.lost == {"deputy-1"}
 
 
-def test_no_answer_is_a_timeout_and_a_dead_ray_is_told_meanwhile(
+def test_a_dead_ray_is_told_while_an_answer_is_waited_for(
     replies: Replies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(GetTimeoutError):
-        replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=0.0)
     monkeypatch.setattr(module, "dead_head", lambda: "GCS")
     with pytest.raises(PlayerDied, match="its GCS process is gone"):
         replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=60.0)
@@ -133,7 +153,7 @@ def test_an_answer_is_waited_for_in_short_looks_until_its_time_is_up(
 
     monkeypatch.setattr(ray, "get", get)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    with pytest.raises(GetTimeoutError):
+    with pytest.raises(PlayerDied):
         replies.of(Call("pair-02", "train", ()), "pair-02", timeout_s=1.2)
     assert ray.patience == [pytest.approx(s) for s in (0.5, 0.5, 0.2)]
 

@@ -2,6 +2,7 @@
 without Ray.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,7 +45,11 @@ class Cluster:
         monkeypatch.setattr(workers, "keep_spares", lambda: None)
         monkeypatch.setattr(workers, "make_player", lambda home, joins=False: self.make(home[0]))
         monkeypatch.setattr(workers, "make_helper", self.make)
-        pulse: Any = type("Pulse", (), {"stack": lambda self, name: "", "lease_s": 0.1})()
+        self.starting: dict[str, float] = {}
+        pulse: Any = SimpleNamespace(
+            stack=lambda name: "", lease_s=0.1, beat=lambda actors, busy: None,
+            starting=self.starting.__setitem__,
+        )  # fmt: skip
         self.startup = Startup(workers, Replies(workers, pulse))
 
     def make(self, name: str) -> Actor:
@@ -110,7 +115,8 @@ def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.Monke
     monkeypatch.setattr(
         cluster.workers, "make_player", lambda home, joins=False: cluster.make(home[0])
     )
-    with pytest.raises(PlayerDied, match="did not start within"):
+    assert cluster.workers.lost == {"pair-02"}, "its successor is not lost with it"
+    with pytest.raises(PlayerDied, match="did not answer within"):
         cluster.startup.all(PAIRS, {}, epoch=2)
 
 
@@ -123,6 +129,7 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
     assert set(cluster.log[1].args[0]) == {*PAIRS, "pair-03"}
     assert cluster.log[2].args == ("pair-03", 8), "new: it counts from there"
     assert cluster.log[0].args[3] == {}
+    assert cluster.starting == {"pair-03": module.START_TIMEOUT_S}, "it imports first"
     cluster.log.clear()
     home = ("pair-00", "pair-01")
     for player in home:
@@ -134,6 +141,7 @@ def test_a_joiner_begins_then_all_know_it_then_it_opens(monkeypatch: pytest.Monk
     (begun,) = [c.args for c in cluster.log if c.method == "begin"]
     assert begun[3] == {"pair-00": [b"state"]}
     opened = [c.args for c in cluster.log if c.method == "open"]
+    assert {*cluster.starting} == {"pair-03", *home}
     assert opened == [("pair-00", None), ("pair-01", None)], "its state says where it is"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray.exceptions import GetTimeoutError, ObjectLostError, RayTaskError, WorkerCrashedError
 
 from raygan.cli import main
 
@@ -507,3 +508,33 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "usage: raygan VERB" in done.stdout
     assert float(done.stdout.splitlines()[-1]) < 0.5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GetTimeoutError("Get timed out: some object(s) not ready."),
+        WorkerCrashedError(),
+        ObjectLostError("0" * 56, "", ""),
+    ],
+)
+def test_what_befalls_the_cluster_is_one_line_and_an_error_in_code_a_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(found: Exception) -> Any:
+        def verb(args: list[str]) -> int:
+            raise found
+
+        return verb
+
+    monkeypatch.setattr("raygan.cli.verbs.runs", fails(error))
+    with pytest.raises(SystemExit) as end:
+        main(["runs"])
+    assert end.value.code == 1
+    (line,) = [s for s in capsys.readouterr().err.splitlines() if s.startswith("raygan: ")]
+    assert line.startswith(f"raygan: Ray ({type(error).__name__}): ")
+    assert line.endswith("Look at `ray status`, then try again.")
+    ours = RayTaskError("look", "Traceback", KeyError("a"))
+    monkeypatch.setattr("raygan.cli.verbs.runs", fails(ours))
+    with pytest.raises(RayTaskError):
+        main(["runs"])

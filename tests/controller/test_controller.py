@@ -44,7 +44,9 @@ class Fake:
         self.started_from.append(dict(states))
         self.submitted.clear()
 
-    def configure(self, config: Config) -> None: ...
+    def configure(self, config: Config, listeners: Sequence[str] = ()) -> None: ...
+
+    def no_room(self, players: int) -> str | None: ...
 
     def submit(self, order: Order) -> None:
         self.submitted.append(order)

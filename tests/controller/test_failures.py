@@ -243,7 +243,7 @@ def test_who_is_asked_for_while_somebody_is_away_waits_until_it_is_back(
 ) -> None:  # fmt: skip
     """`raygan scale` between a death and the return: no number is mistaken, nothing is lost."""
     monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
-    for part, name in itertools.product(("judge", "generator"), ("PATIENCE_S", "LOOK_S")):
+    for part, name in itertools.product(("judge", "answers"), ("PATIENCE_S", "LOOK_S")):
         monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.{name}", 1e-3)
     asked: list[str] = []
 

@@ -104,10 +104,26 @@ def test_what_waits_is_bounded_and_what_is_lost_is_counted(
     disk.room = 1 << 30
     folder.metric(kind="train", step=50)
     kept = [row["step"] for row in read_jsonl(folder.path / "metrics.jsonl")]
-    assert kept == [0, 1, 2], "the first that found room in memory"
-    assert folder.unwritten() == {"metrics.jsonl": 48}
+    assert kept == [0, 1, 2, 50], "the first that found room in memory, and what has room there"
+    assert folder.unwritten() == {"metrics.jsonl": 47}
     folder.metric(kind="train", step=51)
     assert read_jsonl(folder.path / "metrics.jsonl")[-1]["step"] == 51
+
+
+def test_a_line_that_is_longer_than_what_may_wait_is_written_where_there_is_room(
+    folder: RunFolder, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 100)
+    moves = [{"player": f"pair-{i:02d}"} for i in range(50)]
+    folder.event("swap", 3, moves=moves)
+    assert [row["moves"] for row in read_jsonl(folder.path / "events.jsonl")] == [moves]
+    assert folder.unwritten() == {}
+    disk.room = 0
+    folder.event("swap", 4, moves=moves)
+    assert folder.unwritten() == {"events.jsonl": 1}, "it cannot wait, and is counted"
+    disk.room = 1 << 30
+    folder.event("swap", 5, moves=moves)
+    assert [row["step"] for row in read_jsonl(folder.path / "events.jsonl")] == [3, 5]
 
 
 def test_run_json_waits_and_is_written_with_the_next_line_that_can_be(

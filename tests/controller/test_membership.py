@@ -156,6 +156,20 @@ def test_what_cannot_be_is_refused_and_the_run_goes_on(
     assert not waiting(controller.log.folder.path)
 
 
+def test_who_would_wait_for_ever_for_a_gpu_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(InlineExecutor):
+        def no_room(self, players: int) -> str | None:
+            return f"{players} more players need 1 GPUs each" if players > 1 else None
+
+    controller = run(tmp_path, {4: 5, 8: 4, 12: 2}, monkeypatch, Full)
+    (refused,) = events(controller, "refused")
+    assert refused["why"] == "--pairs 5: 2 more players need 1 GPUs each"
+    assert [e["pairs"] for e in events(controller, "scale")] == [4, 2]
+    assert set(controller.state.done.values()) == {24}
+
+
 def test_pairs_that_share_weights_cannot_be_scaled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +275,7 @@ def test_what_was_answered_is_not_undone_by_a_death_before_the_next_checkpoint(
     """All go back to a checkpoint with the members of before: they change again, at the same step,
     into the same ones.
     """
-    for part in ("judge", "generator"):
+    for part in ("judge", "answers"):
         monkeypatch.setattr(f"raygan.strategies.pmgan.{part}.PATIENCE_S", 0.01)
     strategy = ELASTIC.get(kind, {"name": "pmgan", "classes": 5})
     changes: dict[str, Any] = {

@@ -159,12 +159,11 @@ def test_a_joiner_and_those_before_it_never_wait_for_each_other(
         at = min(ledger.done["gen-00"], ledger.done["gen-01"])
         if at < 40 or "gen-02" in ledger.done:
             return
-        members = [*strategy_of(config).locals(config), "gen-02"]
-        executor.configure(config.model_copy(update={"num_pairs": 3, "members": (0, 1, 2)}))
+        grown = config.model_copy(update={"num_pairs": 3, "members": (0, 1, 2)})
+        executor.configure(grown)
         executor.worker.build("gen-02")
         executor.worker.open("gen-02", 20)
-        for listener in strategy_of(config).audience(config):
-            executor.set_members(listener, members)
+        executor.configure(grown, strategy_of(config).audience(config))
         ledger.joined("gen-02", 20)
         ledger.credit["gen-02"] = max(0, ledger.credit["gen-02"] - counted_late)
         playing.append("gen-02")

@@ -160,7 +160,10 @@ class Run:
         self.roles = {A: Role(pair=True), B: Role(pair=True), "judge": Role(pair=False)}
         self.done = {A: 0, B: 0}
         self.ledger = Ledger(self.done)
-        self.totals = Totals(seen={7, 3}, best={2: ("fid", 1.0), 4: ("fid", 2.0), 99: ("fid", 3.0)})
+        self.totals = Totals(
+            seen={7, 3},
+            headlines={2: {A: ("fid", 1.0)}, 4: {A: ("fid", 2.0)}, 99: {B: ("fid", 3.0)}},
+        )
         self.folder = self
         self.strategy = SimpleNamespace(swaps=False)
         self.plan = SimpleNamespace(
@@ -266,6 +269,15 @@ def test_the_best_checkpoint_is_kept_where_that_is_asked_for(tmp_path: Path) -> 
     run.config.checkpoint.keep_best = True
     assert saving.committer.best_steps([2, 4]) == [2], "the lower FID"
     assert saving.committer.best_steps([6]) == [], "none of these was scored"
+
+
+def test_a_checkpoint_is_as_good_as_those_that_are_in_it(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.config.checkpoint.keep_best = True
+    saving = run.begin()
+    run.totals.scored("pair-02", 4, ("fid", 0.1))
+    given(saving, 4, pair_00=4, pair_01=4)
+    assert run.totals.best[4] == ("fid", 2.0), "pair-02 has left before it gave its part"
 
 
 def test_what_is_superseded_goes_and_that_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ nought.
 """
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from raygan.controller import totals as module
 from raygan.controller.ledger import Ledger, steps_done
 from raygan.controller.recorder import PendingRow
-from raygan.controller.totals import Totals, absorb, newest_first
+from raygan.controller.totals import ANYBODY, Totals, absorb, newest_first
 
 SPENT = Totals(
     30.0,
@@ -22,7 +23,7 @@ SPENT = Totals(
     {"W101": 2},
     {"died": 1},
     {"pair-03": "NaN"},
-    {8: ("fid", 3.0)},
+    {8: {ANYBODY: ("fid", 3.0)}},
     {0, 1, 4},
 )
 
@@ -35,7 +36,7 @@ def test_what_is_dumped_is_read_again_through_json() -> None:
 
 
 def test_scores_are_kept_of_checkpoints_that_are_there_and_of_steps_to_come() -> None:
-    totals = Totals(best={s: ("fid", float(s)) for s in (4, 8, 12, 16)})
+    totals = Totals(headlines={s: {"pair-00": ("fid", float(s))} for s in (4, 8, 12, 16)})
     totals.prune({4}, 12)
     assert sorted(totals.best) == [4, 16]
 
@@ -148,3 +149,23 @@ def test_a_row_tells_the_steps_that_were_done_and_their_means() -> None:
     nothing = PendingRow(5)
     nothing.add(0, {"steps_done": 0.0, "wait_s": 2.0, "updates": 7.0, "lag": 3.0})
     assert nothing.report() == {"wait_s": 2.0, "updates": 7.0}
+
+
+def test_scores_of_steps_that_were_undone_go_and_those_of_others_stay() -> None:
+    totals = Totals.read({"best": {"8": ["fid", 1.0], "16": ["fid", 0.5]}})
+    for player, step, value in (
+        ("a", 8, 4.0),
+        ("a", 16, 2.0),
+        ("b", 16, 3.0),
+        ("mixture", 16, 1.0),
+    ):
+        totals.scored(player, step, ("fid", value))
+    assert totals.best == {8: ("fid", 1.0), 16: ("fid", 0.5)}, "the lowest"
+    totals.undo({"a": 8, "mixture": 8}, otherwise=math.inf)
+    assert totals.headlines[16] == {ANYBODY: ("fid", 0.5), "b": ("fid", 3.0)}
+    totals.undo({"b": 16, ANYBODY: 12}, otherwise=0)
+    assert totals.headlines == {8: {ANYBODY: ("fid", 1.0)}, 16: {"b": ("fid", 3.0)}}
+    totals.scored("b", 16, ("fid", 9.0))
+    assert totals.best[16] == ("fid", 9.0), "scored again, it has its last score"
+    totals.only(16, ["a"])
+    assert sorted(totals.best) == [8], "who scored that is not in the checkpoint"

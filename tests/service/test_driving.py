@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 
 from raygan.config import resolve
-from raygan.controller.listener import Listener
-from raygan.errors import ConfigError, RayganError
+from raygan.controller import lines
+from raygan.controller.checkpoint_index import open_journal
+from raygan.controller.listener import Listener, Running
+from raygan.controller.orders import Done
+from raygan.controller.storage import LocalStorage
+from raygan.errors import ConfigError, RayganError, StaleEpochError
 from raygan.service import driving
+from raygan.service.resuming import resume_run
+from raygan.service.runs import summary
+from raygan.service.runs.run import Run
 from raygan.service.training import train
 from tests.conftest import TINY
 
@@ -59,3 +66,135 @@ def test_what_fails_in_making_who_listens_is_told_in_the_folder(
         ]
         == "done"
     ), "it begins again"
+
+
+class Breaks(Listener):
+    """Fails at one of its methods, each time."""
+
+    def __init__(self, at: str, error: BaseException) -> None:
+        self.at, self.error = at, error
+
+    def _at(self, what: str) -> None:
+        if what == self.at:
+            raise self.error
+
+    def tick(self, run: Running) -> None:
+        self._at("tick")
+
+    def __call__(self, run: Running, done: Done) -> None:
+        self._at("call")
+
+    def close(self) -> None:
+        self._at("close")
+
+
+def begun(tmp_path: Path, *listeners: Listener, **options: Any) -> Run:
+    return train(
+        resolve(flags=TINY), run_dir=tmp_path, name="mine", inline=True, listeners=listeners,
+        **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("at", ["tick", "call"])
+@pytest.mark.parametrize("error", [OSError(116, "stale"), ConfigError("no"), KeyError()])
+def test_who_looks_on_never_ends_a_run_and_is_told_once(
+    at: str, error: Exception, tmp_path: Path
+) -> None:
+    after = Heard()
+    run = begun(tmp_path, Breaks(at, error), after)
+    assert (run.info["status"], after.closed) == ("done", 1)
+    told = [e["text"] for e in run.events if str(e.get("name")).startswith("W210")]
+    assert [text.partition(":")[0] for text in told] == ["Breaks"]
+    assert type(error).__name__ in told[0]
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_ends_no_run_and_the_index_is_whole_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "PERIOD_S", 0.0)
+    opened, failed = lines.open_plain, list[Path]()
+
+    def once(path: Path) -> int:
+        if path.name == "events.jsonl" and path.exists() and not failed:
+            failed.append(path)
+            raise OSError(116, "Stale file handle")
+        return opened(path)
+
+    monkeypatch.setattr(lines, "open_plain", once)
+    run = begun(tmp_path)
+    assert failed
+    assert run.info["status"] == "done"
+    assert run.info["warnings"]["W210 listener-raised"] == 1
+    index = json.loads((run.path / "summary.json").read_text())
+    assert index["counts"]["checkpoint"] == sum(e["kind"] == "checkpoint" for e in run.events)
+
+
+def test_one_that_raises_in_its_end_keeps_it_from_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = [Heard(), Heard()]
+    run = begun(tmp_path, heard[0], Breaks("close", OSError(5, "Input/output error")), heard[1])
+    assert run.info["status"] == "done"
+    assert [h.closed for h in heard] == [1, 1]
+    assert "W210 listener-raised: Breaks, as it closed: OSError" in caplog.text
+
+
+def test_ctrl_c_in_somebodys_end_ends_all_the_same_what_is_behind_it(tmp_path: Path) -> None:
+    after = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        begun(tmp_path, Breaks("close", KeyboardInterrupt()), after)
+    assert after.closed == 1
+
+
+def test_after_a_takeover_all_are_closed_and_nothing_of_the_other_ones_is_touched(
+    tmp_path: Path,
+) -> None:
+    path, after, there = tmp_path / "mine", Heard(), dict[Path, bytes]()
+
+    class Takes(Listener):
+        def __call__(self, run: Running, done: Done) -> None:
+            if not there:
+                run.log.folder.telemetry.append("metrics.jsonl", b"{}")
+                open_journal(LocalStorage(path))
+                there.update({p: p.read_bytes() for p in path.rglob("*") if p.is_file()})
+
+    with pytest.raises(StaleEpochError):
+        begun(tmp_path, Takes(), after)
+    assert after.closed == 1
+    for file, raw in there.items():
+        assert file.read_bytes() == raw, file
+    assert path / ".room" in there, "the other one's last words"
+
+
+# --------------------------------------------------------------------------------------------------
+# what is measured when it has ended
+
+
+@pytest.mark.parametrize("what", ["protocols", "parquet"])
+def test_a_run_that_is_killed_while_it_is_measured_is_measured_when_it_is_resumed(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(*args: Any, **options: Any) -> Any:
+        raise Killed
+
+    name = {"protocols": "_tell_protocols", "parquet": "parquet"}[what]
+    kept = getattr(driving, name)
+    monkeypatch.setattr(driving, name, dies)
+    with pytest.raises(Killed):
+        begun(tmp_path)
+    run = Run.load(tmp_path / "mine")
+    trained = len(run.training)
+    assert run.info["status"] == "done"
+    assert not (run.path / "metrics.parquet").exists()
+    monkeypatch.setattr(driving, name, kept)
+    again = resume_run(run.path)
+    assert (again.info["status"], again.info["measured"]) == ("done", True)
+    assert again.info["protocols"]
+    assert (run.path / "metrics.parquet").exists()
+    assert len(again.training) == trained, "nothing was left to train"
+    before = (run.path / "run.json").read_bytes()
+    resume_run(run.path)
+    assert (run.path / "run.json").read_bytes() == before, "done already"

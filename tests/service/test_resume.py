@@ -4,6 +4,7 @@ knows outlives its lives.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
+from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Scored
 from raygan.controller.run_folder import RunFolder
 from raygan.controller.run_log import RunLog
@@ -31,9 +33,12 @@ from raygan.gan.pair import Pair
 from raygan.gan.weights import digest
 from raygan.service import training
 from raygan.service.resuming import resume_run
+from raygan.service.runs.alive import running
+from raygan.service.runs.naming import point_latest
 from raygan.service.runs.run import Run
 from raygan.service.scores.compare import compare_runs
 from raygan.service.training import train
+from raygan.service.views.follow import FolderFeed, stop
 from raygan.service.views.report import write_report
 from raygan.service.views.state import state, state_text
 from raygan.strategies.base import Setup, load_data
@@ -66,6 +71,132 @@ def warned(path: Path) -> list[str]:
         for e in Run.load(path).events
         if e["kind"] == "warning" and e["name"].startswith("W202")
     ]
+
+
+# -------------------------------------------------------------------------------------------------
+# where it lies
+
+
+class Once(Listener):
+    """Does something at the first order of a run."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        self.what: Callable[[], object] | None = what
+
+    def __call__(self, run: Running, done: Done) -> None:
+        if self.what is not None:
+            what, self.what = self.what, None
+            what()
+
+
+@pytest.mark.parametrize("by", ["resume", "train"])
+def test_latest_is_the_run_that_it_was_when_that_was_resumed(
+    finished: Path, tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        shutil.copytree(finished, tmp_path / "runs" / name, symlinks=True)
+    point_latest(Path("runs/a"))
+    other = {p: p.read_bytes() for p in Path("runs/b").rglob("*") if p.is_file()}
+    moves = Once(lambda: point_latest(Path("runs/b")))
+    if by == "resume":
+        done = resume_run("latest", extra_steps=8, listeners=[moves])
+    else:
+        done = train(
+            resolve(flags={**SMALL, "steps": 20}), inline=True, resume="latest", listeners=[moves]
+        )
+    assert Path("runs/latest").resolve().name == "b"
+    assert {p: p.read_bytes() for p in Path("runs/b").rglob("*") if p.is_file()} == other
+    assert (done.name, done.info["status"], done.info["steps"]["pair-00"]) == ("a", "done", 20)
+    checkpoint, problems = newest_valid(Path("runs/a"))
+    assert checkpoint is not None
+    assert (checkpoint.step, problems) == (20, [])
+
+
+@pytest.mark.parametrize("how", ["train", "resume", "start"])
+def test_a_run_stays_where_it_began_when_its_process_moves(
+    finished: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    moves = Once(lambda: os.chdir(tmp_path / "elsewhere"))
+    if how == "resume":
+        shutil.copytree(finished, tmp_path / "runs/mine", symlinks=True)
+        done = resume_run("runs/mine", extra_steps=8, listeners=[moves])
+    elif how == "train":
+        done = train(resolve(flags=SMALL), name="mine", inline=True, listeners=[moves])
+    else:
+        begun = raygan.start(None, name="mine", inline=True, **SMALL)
+        os.chdir("elsewhere")  # as %cd does in a notebook, before the thread has made the folder
+        done = begun.wait(120)
+    assert done.path == tmp_path / "runs/mine"
+    assert done.info["status"] == "done"
+    checkpoint, problems = newest_valid(done.path)
+    assert checkpoint is not None
+    assert (checkpoint.step, problems) == (done.info["total_steps"], [])
+    assert len(list((done.path / "samples").iterdir())) >= 4
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+# -------------------------------------------------------------------------------------------------
+# what others see and ask of it
+
+
+def test_a_life_that_begins_is_starting_and_not_as_the_one_before_has_ended(run: Path) -> None:
+    seen = list[dict[str, Any]]()
+
+    class Looks(Listener):
+        def begin(self, run: Running) -> None:
+            seen.append(Run.load(run.log.folder.path).info)
+
+    resume_run(run, extra_steps=4, listeners=[Looks()])
+    (info,) = seen
+    assert (info["status"], info["exit_code"], info["pid"]) == ("starting", None, os.getpid())
+    assert info["epoch"] == 2
+    assert running(info)
+    (run / "run.json").write_text(json.dumps({**info, "process_start": "1/another/1"}))
+    resume_run(run, listeners=[Looks()])
+    assert [i["epoch"] for i in seen] == [2, 3], "killed as it began: it is gone on with"
+    assert Run.load(run).info["status"] == "done"
+
+
+@pytest.mark.parametrize("asked", [{"epoch": 1}, {"epoch": 7}])
+def test_a_stop_that_an_earlier_life_was_asked_for_does_not_stop_the_next(
+    run: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+    (run / "stop.json").write_text(json.dumps({"verb": "stop", **asked}))
+
+    class Asks(Listener):
+        def begin(self, run: Running) -> None:
+            run.asked({"verb": "stop", **asked})  # what a hub passes on
+
+    assert resume_run(run, extra_steps=4, listeners=[Asks()]).info["status"] == "done"
+    assert not (run / "stop.json").exists()
+
+
+@pytest.mark.parametrize("raw", [None, "{}", '{"verb": "stop"}', "[", ""])
+def test_a_stop_for_this_life_or_for_whoever_finds_it_is_obeyed(
+    run: Path, raw: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """raw: as an older raygan asks, or by hand."""
+    monkeypatch.setattr("raygan.controller.membership.EVERY_S", 0.0)
+
+    class Asks(Listener):
+        def begin(self, run: Running) -> None:
+            path = run.log.folder.path
+            if raw is None:
+                asked: list[Any] = []
+                monkeypatch.setattr(FolderFeed, "ask", lambda feed, request: asked.append(request))
+                with contextlib.suppress(ConfigError):  # nobody answers
+                    stop(FolderFeed(path), timeout_s=0.0)
+                run.asked(asked[0])
+            else:
+                (path / "stop.json").write_text(raw)
+
+    with pytest.raises(Interrupted):
+        resume_run(run, extra_steps=4, listeners=[Asks()])
+    assert not (run / "stop.json").exists()
 
 
 # -------------------------------------------------------------------------------------------------

@@ -451,7 +451,9 @@ def test_what_a_runs_parts_have_is_the_runs_too_with_their_words(run: Run) -> No
 
 
 class _Cut(Listener):
-    """Loses its connection at the first order."""
+    """Loses its connection at the first order, and has a say in the run."""
+
+    decides = True
 
     def __call__(self, run: Running, done: Done) -> None:
         """As a tracker's library might."""

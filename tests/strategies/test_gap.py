@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raygan.cli.telling import opponent
 from raygan.config import resolve, validate
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.controller import Controller
@@ -236,6 +237,24 @@ def test_networks_are_a_permutation_at_every_record(tmp_path: Path, pairs: int, 
     final, _ = newest_valid(controller.log.folder.path)
     assert final is not None
     assert {p: unpack(r)[f"identity.{what}"] for p, r in final.parts.items()} == holds
+
+
+@pytest.mark.parametrize("what", ["D", "G"])
+def test_who_looks_on_is_told_whose_network_a_pair_has_after_a_resume_too(
+    tmp_path: Path, what: str
+) -> None:
+    strategy = {"name": "gap", "swap_every": 5, "what": what}
+    before = run(tmp_path, num_pairs=3, strategy=strategy)
+    final, _ = newest_valid(before.log.folder.path)
+    config, folder = before.state.config, RunFolder(before.log.folder.path)
+    again = Controller(config, folder, lambda: InlineExecutor(setup_of(config)), [], 400)
+    assert [opponent(again, p) for p in again.state.players] == ["own D"] * 3, "not begun yet"
+    again.begin(final)
+    told = [opponent(again, p) for p in again.state.players]
+    assert told == [opponent(before, p) for p in before.state.players]
+    assert told != ["own D"] * 3
+    again.begin(None)
+    assert [opponent(again, p) for p in again.state.players] == ["own D"] * 3, "back to the start"
 
 
 def test_an_identity_matching_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from raygan.gan.weights import Publication
 from raygan.strategies.base import strategy_of
 from raygan.strategies.pmgan.inbox import Inbox
 from raygan.strategies.pmgan.judge import Judge
-from raygan.strategies.pmgan.slots import check_slot, crc, index_of, share_of, slot_of, write_slot
-from raygan.strategies.roles import JUDGE
+from raygan.strategies.pmgan.slots import check_slot, crc, share_of, slot_of, write_slot
+from raygan.strategies.roles import JUDGE, number_of
 from tests.conftest import setup_of, state_digest, tiny_config
 
 
@@ -53,7 +53,7 @@ def test_a_checksum_is_over_the_numbers_however_they_lie() -> None:
 
 
 def test_a_generators_class_and_its_share() -> None:
-    assert index_of("gen-12") == 12
+    assert number_of("gen-12") == 12
     assert [share_of(64, n) for n in (0, 1, 5, 64, 65)] == [64, 64, 13, 1, 1]
 
 

@@ -12,7 +12,7 @@ from raygan.cli.flags import Arguments, parse
 from raygan.cli.usage import usage
 from raygan.cli.verbs.asked import resolved_from, whole_number
 from raygan.errors import ConfigError, OutOfSightError, did_you_mean
-from raygan.paths import in_bucket
+from raygan.paths import expanded, in_bucket
 from raygan.visible import say as print
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def submit(argv: Sequence[str]) -> int:
     from raygan.service.cluster.jobs import LOST
 
     arguments, run = for_a_job(
-        to_try_again(rest) if retries else rest, Path(args.get("working-dir") or ".")
+        to_try_again(rest) if retries else rest, expanded(args.get("working-dir") or ".")
     )
     send = _sender(args, arguments, run)
     while True:
@@ -76,7 +76,7 @@ def _sender(
     from raygan.service.cluster.jobs import Jobs
     from raygan.service.cluster.named_files import named_files
 
-    folder = Path(args.get("working-dir") or ".")
+    folder = expanded(args.get("working-dir") or ".")
     include, needed = args.lists.get("include", []), list(arguments)
     if (resolved := _settings(arguments, folder)) is not None:
         include = [*include, *own_files(resolved, folder, arguments)]
@@ -144,12 +144,12 @@ def fetch(argv: Sequence[str]) -> int:
     if address := in_bucket(args.positional[0]):
         from raygan.service.runs.download import download
 
-        print(download(address, Path(args.get("to") or "runs")))
+        print(download(address, expanded(args.get("to") or "runs")))
         return 0
     from raygan.service.cluster.fetching import fetch as copy
     from raygan.service.cluster.jobs import Jobs
 
-    address, to = args.get("address") or "auto", Path(args.get("to") or "runs")
+    address, to = args.get("address") or "auto", expanded(args.get("to") or "runs")
     # A dashboard's http://HOST:8265 reaches its jobs, and no object store: that is found as "auto".
     print(copy(args.positional[0], to, Jobs(address), "auto" if "://" in address else address))
     return 0
@@ -161,7 +161,7 @@ def dashboards(argv: Sequence[str]) -> int:
     from raygan.service.cluster import dashboards as made
 
     if args.positional[0] == "install":
-        folder = made.install(Path(to) if (to := args.get("to")) else None)
+        folder = made.install(expanded(to) if (to := args.get("to")) else None)
         print(*(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n")
         return 0
     if args.positional[0] != "check":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from raygan.cli.flags import Arguments, parse
 from raygan.cli.verbs.asked import opened, whole_number
 from raygan.errors import ConfigError
 from raygan.paths import expanded, in_bucket
+from raygan.visible import as_json
 from raygan.visible import say as print
 from raygan.watching import tell
 
@@ -72,7 +72,7 @@ def evaluate(argv: Sequence[str]) -> int:
 
 
 def _show(args: Arguments, found: Any, text: Callable[[Any], str]) -> None:
-    print(json.dumps(found, indent=1) if args.has("json") else text(found))
+    print(as_json(found, indent=1) if args.has("json") else text(found))
 
 
 def _scores(args: Arguments) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from raygan.config import PRESETS, resolve
 from raygan.config import presets as preset_names
 from raygan.errors import ConfigError
 from raygan.paths import expanded
+from raygan.visible import as_json
 from raygan.visible import say as print
 
 
@@ -34,7 +35,7 @@ def data(argv: Sequence[str]) -> int:
     found, report = inspecting.report_of(resolve(flags=flags).config)
     drawn = inspecting.write_sheet(found, expanded(out)) if (out := args.get("out")) else ""
     if args.has("json"):
-        print(json.dumps({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
+        print(as_json({**report, **({"sheet": drawn} if drawn else {})}, indent=1))
     else:
         print(
             "\n".join(
@@ -99,7 +100,8 @@ def new(argv: Sequence[str]) -> int:
     part, test = write_new(kind, name, Path(expanded(args.get("to") or ".")))
     shown = part if part.is_absolute() else f"./{part}"
     flag = "--metrics" if kind == "metric" else f"--{kind}"
-    print(f"{part} and {test}\npytest {test}\nraygan train {flag} {shown}")
+    print(f"{part} and {test}\n{shlex.join(['pytest', str(test)])}")
+    print(shlex.join(["raygan", "train", flag, str(shown)]))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from raygan.cli.flags import parse
@@ -10,6 +9,7 @@ from raygan.cli.usage import usage
 from raygan.cli.verbs.asked import whole_number
 from raygan.errors import ConfigError
 from raygan.paths import expanded, in_bucket
+from raygan.visible import as_json
 from raygan.visible import say as print
 
 
@@ -43,7 +43,7 @@ def status(argv: Sequence[str]) -> int:
 
     with follow(args.positional[0], args.get("address") or "auto") as seen:
         now = state(seen.run)
-    print(json.dumps(now, indent=1) if args.has("json") else state_text(now))
+    print(as_json(now, indent=1) if args.has("json") else state_text(now))
     return 0
 
 
@@ -77,12 +77,12 @@ def runs(argv: Sequence[str]) -> int:
         from raygan.service.runs.listing import jobs_table
 
         sent = Jobs(address).list()
-        print(json.dumps(sent, indent=1) if args.has("json") else jobs_table(sent))
+        print(as_json(sent, indent=1) if args.has("json") else jobs_table(sent))
         return 0
     named = args.get("at") or args.get("run-dir") or "runs"
     address = in_bucket(named)
     found = list_runs_at(address) if address else list_runs(expanded(named))
-    print(json.dumps(found, indent=1) if args.has("json") else runs_table(found))
+    print(as_json(found, indent=1) if args.has("json") else runs_table(found))
     return 0
 
 

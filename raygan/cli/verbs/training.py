@@ -18,7 +18,7 @@ from raygan.cli.verbs.asked import (
     whole_number,
 )
 from raygan.config import Config, full_dump, validate
-from raygan.errors import ConfigError, RequirementError
+from raygan.errors import ConfigError, RayganError, RequirementError
 from raygan.paths import expanded
 from raygan.visible import say as print
 from raygan.watching import tell
@@ -82,29 +82,35 @@ def resume(argv: Sequence[str]) -> int:
 
 def finish(run: Any, shown: Any, args: Arguments) -> int:
     """The report, the last words and `--require` of a run that has ended; its exit code."""
+    from raygan.cli.ending import shown as place
     from raygan.controller.lines import NOTES
     from raygan.controller.mirror import send
     from raygan.controller.run_folder import RunFolder
+    from raygan.service.runs.alive import ended_with
     from raygan.service.scores.required import require
     from raygan.service.views.report import write_report
 
     tell("writing the report")
-    # Training is done, and its exit code stands, whatever becomes of the report.
+    # Training is done, and its exit code stands, whatever becomes of the report: the data may have
+    # moved meanwhile, a picture may fail.
+    report: Path | None = None
     try:
-        report: Path | None = write_report(run)
-    except ConfigError as error:
-        report = None
-        NOTES.warning("%s", error)
+        report = write_report(run)
+    except Exception as error:
+        what = str(error) if isinstance(error, RayganError) else f"{type(error).__name__}: {error}"
+        NOTES.warning("no report: %s Next: raygan report %s", what, shlex.quote(place(run.path)))
     send(run.path)  # the report too: the run's mirror ended with the run
     shown.finish(run, report)
+    code = ended_with(run.info)
     if wanted := args.get("require"):
         complaint = require(run, wanted)
+        with contextlib.suppress(OSError):  # told by the exit code all the same
+            RunFolder(run.path).status(exit_code=RequirementError.exit_code if complaint else code)
+        send(run.path)
         if complaint:
-            with contextlib.suppress(OSError):  # told by the exit code all the same
-                RunFolder(run.path).status(exit_code=RequirementError.exit_code)
-            send(run.path)
             raise RequirementError(complaint)
-    return int(run.info["exit_code"])
+    # not what is stored: that may be of an earlier command's --require
+    return code
 
 
 def plan(argv: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,13 +41,17 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
     """Copy a run's folder from where its job wrote it to `to/NAME`; returns that. run: its name,
     RUN_DIR/NAME, or its job's id. Raises ConfigError, CheckpointError.
     """
-    named = _named(run, jobs.list())
+    sent = jobs.list()
+    named = _named(run, sent)
     refuse_there(to / named[0]["run"])
     disk = any(in_bucket(job["run_dir"]) is None for job in named)
     with _joined(address) if disk else contextlib.nullcontext():
-        there = dict[str, tuple[dict[str, Any], Place]]()
+        there, ids = (
+            dict[str, tuple[dict[str, Any], Place]](),
+            {str(job["id"]) for job in sent if job["run"] == named[0]["run"]},
+        )
         for job in named:
-            place: Place = InBucket(job) if in_bucket(job["run_dir"]) else OnNode(job)
+            place: Place = InBucket(job) if in_bucket(job["run_dir"]) else OnNode(job, ids)
             if mark := place.mark():
                 there.setdefault(mark, (job, place))
         if not there:
@@ -114,18 +118,22 @@ class InBucket:
 
 
 class OnNode:
-    """On a node's disk, or on storage that it sees."""
+    """On a node's disk, or on storage that it sees. jobs: ids of the run's jobs."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.folder, self.node = _folder(job), job["node"]
+    def __init__(self, job: dict[str, Any], jobs: Collection[str] = ()) -> None:
+        self.folder, self.node, self.jobs = _folder(job), job["node"], {str(job["id"]), *jobs}
         self.run = str(job["run"])
 
     def mark(self) -> str | None:
-        """Its id; of a sweep, or a claim, its folder."""
+        """Its id; of a sweep, or a claim, its folder. None also where it is another job's run."""
         # A job that never had a driver has written nothing.
         if self.node is None or not any(Path(n).name == "run.json" for n in self.names()):
             return None
         about = json.loads(self.content("run.json") or b"{}")
+        # Where the job's node is gone another one has looked, which may have a run of this name of
+        # its own.
+        if about.get("job") is not None and about["job"] not in self.jobs:
+            return None
         return str(about.get("id") or self.folder)
 
     def names(self) -> list[str]:

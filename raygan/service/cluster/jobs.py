@@ -106,16 +106,16 @@ class Jobs:
         archive, package = pack(
             working_dir, include, needed=arguments if needed is None else needed
         )
+        # Another id for each try, since Ray keeps those of jobs that have ended.
+        job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         environment = {
             "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_S),
             "PYTHONUNBUFFERED": "1",
-            IN_A_JOB: "1",
+            IN_A_JOB: job,
         }
         environment |= {k: os.environ[k] for k in PASSED_ON if k in os.environ}
         metadata = {} if run is None else {RUN: run.name, FOLDER: str(run.parent)}
         metadata |= {VERSION: raygan.__version__}
-        # Another id for each try, since Ray keeps those of jobs that have ended.
-        job = f"{run.name if run else arguments[0]}-{secrets.token_hex(3)}"
         entry = ["python", "-m", "raygan.cli", *arguments]
         sent = Submission(self.address, job, entry, archive, environment, metadata, dict(driver))
         return sent, package
@@ -172,9 +172,7 @@ class Jobs:
         return Job(self, job)
 
     def list(self) -> list[dict[str, Any]]:
-        """The jobs that raygan has sent, newest first: id, run, status, exit_code, where its folder
-        is.
-        """
+        """The jobs that raygan has sent, newest first: of which run, where, and how they ended."""
         out = []
         for job in self.client.list_jobs():
             about = job.metadata or {}
@@ -182,7 +180,8 @@ class Jobs:
                 out.append({
                     "id": job.submission_id, "run": about[RUN], "run_dir": about.get(FOLDER, ""),
                     "status": status_of(job), "exit_code": exit_code_of(job),
-                    "started": (job.start_time or 0) / 1000, "node": job.driver_node_id,
+                    "node": job.driver_node_id, "started": (job.start_time or 0) / 1000,
+                    "ended": (job.end_time or 0) / 1000,
                 })  # fmt: skip
         return sorted(out, key=lambda j: -float(str(j["started"])))
 

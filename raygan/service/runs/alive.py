@@ -13,6 +13,7 @@ from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.lines import read_info
 from raygan.errors import ConfigError
+from raygan.paths import IN_A_JOB
 
 GOES_ON = ("starting", "running")
 """What run.json says of a run that has not ended; also of one whose driver was killed."""
@@ -25,6 +26,13 @@ def running(info: Mapping[str, Any]) -> bool:
     # A process number means something on its own machine only: of a run that another one writes,
     # into storage that both see, there is nothing better to believe than its run.json.
     return info.get("host") != platform.node() or _process_lives(info)
+
+
+def who() -> dict[str, Any]:
+    """This process, as run.json says who drives a run."""
+    pid = os.getpid()
+    job = os.environ.get(IN_A_JOB)
+    return {"pid": pid, "process_start": process_start(pid), "host": platform.node(), "job": job}
 
 
 def process_start(pid: object) -> str | None:
@@ -80,7 +88,16 @@ def refuse_running(path: Path) -> None:
         )
 
 
+def ended_with(info: Mapping[str, Any]) -> int:
+    """The exit code of a run that came to its end, whatever somebody has required of it then."""
+    return 4 if info["status"] == "degraded" else 0
+
+
 def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
-    """Has this run come to its end, with its last checkpoint there?"""
-    ended = read_info(path).get("status") in ("done", "degraded")
+    """Has this run come to its end, with its last checkpoint and all that is measured then? One
+    that was killed in between is gone on with: nothing is left to train, and it is measured.
+    """
+    info = read_info(path)
+    # of before 0.3: nobody has noted it
+    ended = info.get("status") in ("done", "degraded") and info.get("measured", True)
     return ended and all(step >= config.steps for step in checkpoint.steps.values())

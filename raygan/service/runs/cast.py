@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.checkpoint_index import listed
 from raygan.controller.lines import NOTES, read_json
@@ -28,10 +28,11 @@ class Cast:
         path: Path,
         info: Callable[[], Mapping[str, Any]],
         config: Callable[[], Config],
-        scores: Callable[[], dict[str, dict[str, Any]]],
+        last_scores: Callable[[], dict[str, dict[str, Any]]],
     ) -> None:
+        """last_scores: of everybody who was ever scored."""
         self.path = path
-        self._info, self._config, self._scores = info, config, scores
+        self._info, self._config, self._last_scores = info, config, last_scores
         self._distances = Newest(
             path,
             b'"own/distance"',
@@ -81,6 +82,17 @@ class Cast:
         shared = any(role.judges for role in roles.values())
         return MIXTURE if shared and len(self.pairs) > 1 else self.best
 
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The last scores of each player (and of the mixture, while there is one), with their
+        `step`. Who has left is not among them: nobody can sample it any more.
+        """
+        roles, there = self.roles, {*self.players}
+        kinds = [role_of(p, roles) for p in there]
+        # A mixture of one is none, and its last scores are of those who have left.
+        if sum(role.pair and role.scored for role in kinds) > 1:
+            there.add(MIXTURE)
+        return {p: row for p, row in self._last_scores().items() if p in there}
+
     @property
     def best(self) -> str:
         """The single generator that `gam2` marked at the newest checkpoint; else of a population
@@ -89,16 +101,16 @@ class Cast:
         """
         if marked := self._marked():
             return marked
-        if ranked := {p: far for p, far in self.distances().items() if p in self.players}:
+        if ranked := self.distances():
             # By name where two are equal: the same answer each time.
             return min(ranked, key=lambda p: (ranked[p], p))
-        scores = {p: s for p, s in self._scores().items() if p != MIXTURE}
-        metric = headline(next(iter(scores.values()))) if scores else None
-        if metric is None:
-            return self.pairs[0]
-        top = next(iter(scores))
-        for player, row in scores.items():
-            if better(metric, float(row[metric]), float(scores[top][metric])):
+        scores = {p: s for p, s in self.scores().items() if p != MIXTURE}
+        metric = headline({name: None for row in scores.values() for name in row})
+        # One that joined late, or whose metric failed, may have no such score yet.
+        found = {p: float(s[metric]) for p, s in scores.items() if metric in s}
+        top = next(iter(found), self.pairs[0])
+        for player, value in found.items():
+            if better(str(metric), value, found[top]):
                 top = player
         return top
 
@@ -122,20 +134,21 @@ class Cast:
             NOTES.warning(
                 "%s: best.json is of %s; it does not count. Again: raygan evaluate %s --metrics"
                 " gam2",
-                self.path.name, why, shown(self.path),
+                self.path.name, why, typed(self.path),
             )  # fmt: skip
         return "" if why else player
 
     def distances(self) -> dict[str, float]:
         """A population: each member's last distance to held-out data (`strategy.rank_by`); empty of
-        other runs.
+        other runs. Who has left is not among them.
         """
         from raygan.strategies.base import strategy_of
 
         # Asked first: where nothing ranks, all of a long log would be read for nothing.
         if not strategy_of(self._config()).ranks:
             return {}
-        return {p: float(far) for p, far in self._distances.by_player().items()}
+        there = set(self.players)
+        return {p: float(far) for p, far in self._distances.by_player().items() if p in there}
 
     def named(self, which: str) -> list[str]:
         """Whose generators `which` means. Raises ConfigError."""
@@ -149,13 +162,14 @@ class Cast:
             )
         if which == "best":
             return [self.best]
-        kind, _, index = which.partition(":")
-        numbered = kind == "pair" and index.isdigit() and int(index) < len(self.pairs)
-        name = self.pairs[int(index)] if numbered else which
-        if kind == "pair" and index.isdigit() and not numbered:
-            raise ConfigError(
-                f"--from {which!r}: the run has pair:0 to pair:{len(self.pairs) - 1}."
-            )
+        name, (kind, _, number) = which, which.partition(":")
+        if kind == "pair" and number.isdecimal():
+            # By the number in its name, which a member keeps when others leave; not by its place.
+            ends = {p: p.rpartition("-")[2] for p in self.pairs}
+            numbered = {int(end): p for p, end in ends.items() if end.isdecimal()}
+            if int(number) not in numbered:
+                raise ConfigError(f"--from {which!r}: the run has {spans(numbered)}.")
+            name = numbered[int(number)]
         if name not in players or not role_of(name, self.roles).scored:
             raise ConfigError(
                 f"--from {which!r}: {did_you_mean(which, ['best', MIXTURE, FITTED, *players])}"
@@ -167,33 +181,50 @@ class Cast:
         all alike. Raises ConfigError.
         """
         if which == FITTED:
-            return self._fitted()
+            return fitted_shares(self.path, self.pairs)
         parts = (self._info().get("data") or {}).get("parts") or {}
         if which != MIXTURE or not set(self.pairs) <= set(parts):
             return None
         return {p: float(parts[p]["train"]) for p in self.pairs}
 
-    def _fitted(self) -> dict[str, float]:
-        if not (self.path / "mixture.json").exists():
-            raise ConfigError(
-                "--from fitted: no shares were fitted yet. First `raygan evaluate"
-                f" {shown(self.path)} --metrics mixture`."
-            )
-        found = read_json(self.path, "mixture.json", weights=dict)
-        weights: dict[str, float] = found["weights"]
-        why = outdated(self.path, found)
-        # Members may have joined or left since; and the file lies in a folder that anybody may have
-        # written.
-        if not set(self.pairs) <= set(weights) or not all(
-            isinstance(w, int | float) for w in weights.values()
-        ):
-            why = "other pairs"
-        if why:
-            raise ConfigError(
-                f"run {shown(self.path)!r}: mixture.json is of {why}. Again: raygan evaluate"
-                f" {shown(self.path)} --metrics mixture"
-            )
-        return weights
+
+def spans(numbers: Iterable[int]) -> str:
+    """Pairs by their numbers, as `--from` takes them.
+
+    >>> spans([0, 1, 2, 5]), spans([3])
+    ('pair:0 to pair:2, pair:5', 'pair:3')
+    """
+    ends: list[list[int]] = []
+    for number in sorted(numbers):
+        if ends and number == ends[-1][-1] + 1:
+            ends[-1] = [ends[-1][0], number]
+        else:
+            ends.append([number])
+    return ", ".join(" to ".join(f"pair:{n}" for n in span) for span in ends)
+
+
+def fitted_shares(path: Path, pairs: Sequence[str]) -> dict[str, float]:
+    """What mixture.json says of these pairs. Raises ConfigError."""
+    if not (path / "mixture.json").exists():
+        raise ConfigError(
+            "--from fitted: no shares were fitted yet. First `raygan evaluate"
+            f" {typed(path)} --metrics mixture`."
+        )
+    found = read_json(path, "mixture.json", weights=dict)
+    weights: dict[str, float] = found["weights"]
+    why = outdated(path, found)
+    # Members may have joined or left since; and the file lies in a folder that anybody may have
+    # written.
+    if not set(pairs) <= set(weights) or not all(
+        isinstance(w, int | float) for w in weights.values()
+    ):
+        why = "other pairs"
+    if why:
+        raise ConfigError(
+            f"run {shown(path)!r}: mixture.json is of {why}. Again: raygan evaluate"
+            f" {typed(path)} --metrics mixture"
+        )
+    return weights
 
 
 def mark_of(checkpoint: Checkpoint) -> dict[str, Any]:

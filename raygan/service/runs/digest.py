@@ -12,9 +12,10 @@ when there are too many (`Thinned.every` says how many).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
+from raygan.service.runs.holding import BACK, kept_by, steps_of
 from raygan.service.runs.summary import Row, Summary
 
 MOST, LEAST, ALTOGETHER = 2000, 50, 20_000
@@ -55,6 +56,13 @@ class Thinned(Generic[T]):
         self._count += 1
         self.last = item
 
+    def keep(self, stays: Callable[[T], bool]) -> None:
+        """Those for which it says so."""
+        self._kept = [item for item in self if stays(item)]
+        # The next one has its turn after them, as it would have had.
+        self._count = len(self._kept) * self.every
+        self.last = self._kept[-1] if self._kept else None
+
     def __iter__(self) -> Iterator[T]:
         yield from self._kept
         # The end of a curve is what is looked at first, and must not wait for its turn.
@@ -71,26 +79,38 @@ class Seats:
     """
 
     def __init__(self) -> None:
-        self.holds: dict[str, str] = {}
-        """player -> birth name of what it holds now."""
+        self.seen: dict[str, None] = {}
+        """Players that were ever given a network."""
         self.moves: list[tuple[int, list[Row]]] = []
         """The first swaps, as they are in the log."""
         self.count = 0
-        self._changes: Thinned[tuple[int, dict[str, str]]] = Thinned(COLUMNS)
+        self._changes: Thinned[tuple[Row, dict[str, str]]] = Thinned(COLUMNS)
 
-    def add(self, event: Row) -> None:
-        """A swap."""
+    def add(self, event: Row, holds: Mapping[str, str]) -> None:
+        """A swap; holds: who holds what after it."""
         self.count += 1
-        before = dict(self.holds)
-        self.holds |= {m["player"]: before.get(m["from"], m["from"]) for m in event["moves"]}
+        self.seen |= dict.fromkeys(m["player"] for m in event["moves"])
         if len(self.moves) < MOST:
             self.moves.append((event["step"], event["moves"]))
-        self._changes.add((event["step"], dict(self.holds)))
+        self._changes.add((event, dict(holds)))
+
+    def back(self, event: Row) -> None:
+        """The run is as it was at a checkpoint: swaps after it have never been."""
+        stays, whole = kept_by(event), self.count == len(self.moves)
+
+        def kept(swap: Row) -> bool:
+            movers = [m["player"] for m in swap["moves"]]
+            return all(map(stays, movers, steps_of(swap)))
+
+        self.moves = [(s, moves) for s, moves in self.moves if kept({"step": s, "moves": moves})]
+        self._changes.keep(lambda change: kept(change[0]))
+        if whole or not self._changes:
+            self.count = len(self.moves)
 
     @property
     def columns(self) -> list[tuple[int, dict[str, str]]]:
         """(step, who held what from then on)."""
-        return list(self._changes)
+        return [(swap["step"], holds) for swap, holds in self._changes]
 
 
 class Digest(Summary):
@@ -126,7 +146,9 @@ class Digest(Summary):
         super()._event(event)
         kind = event["kind"]
         if kind == "swap":
-            self.seats.add(event)
+            self.seats.add(event, self.holds)
+        elif kind in BACK:
+            self.seats.back(event)
         elif kind in ("pull", "slot"):
             (self.pulls if kind == "pull" else self.slots).add(event)
         if kind not in QUIET:

@@ -118,8 +118,8 @@ class Logs:
             for e in self.events if e["kind"] == "slot"
         ])  # fmt: skip
 
-    def scores(self) -> dict[str, Row]:
-        """Each player's (and the mixture's) last scores."""
+    def last_scores(self) -> dict[str, Row]:
+        """Of everybody who was ever scored, the mixture too; who plays now: `Cast.scores`."""
         return self._scores.by_player()
 
 

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.bucket_copies import address_of, shown, storage_of
+from raygan.controller.bucket_copies import address_of, shown, storage_of, typed
 from raygan.controller.files import say, write_within
 from raygan.controller.history import read_journal
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
+from raygan.service.runs.weaving import facts_of, woven
 
 KINDS = ("origin", "swap", "join", "revive", "leave", "retire")
 """Records that have an event of the same kind with the same facts."""
@@ -47,14 +48,12 @@ def _without_event(run: Run, records: Sequence[Mapping[str, Any]]) -> list[Mappi
 
 def _key(row: Mapping[str, Any]) -> bytes:
     """The facts by which a record and its event are known as one, in 16 bytes."""
-    named = row.get("moves") if row["kind"] == "swap" else row.get("player")
-    text = json.dumps([row["kind"], row["step"], named], sort_keys=True)
     # 16 bytes an event: a long run has millions, whose texts would not fit into memory.
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return hashlib.blake2b(facts_of(row).encode(), digest_size=16).digest()
 
 
 def repair(run: Run) -> Counter[str]:
-    """Write the events that are missing, by their records and in their order of time; what was
+    """Write the events that are missing, by their records and in the journal's order; what was
     written, by kind.
 
     Raises CheckpointError where the journal itself is damaged, ConfigError for a folder that can
@@ -70,14 +69,10 @@ def repair(run: Run) -> Counter[str]:
     if lost and address_of(run.path):
         raise ConfigError(
             f"run {shown(run.path)!r}: events cannot be written again in a bucket. First `raygan"
-            f" fetch {shown(run.path)} --to FOLDER`."
+            f" fetch {typed(run.path)} --to FOLDER`."
         )
     if lost:
-        again = [
-            {"time": r["time"], "step": r["step"], "kind": r["kind"], **_facts(r)} for r in lost
-        ]
-        # Stable: those of one time stay in order.
-        rows = sorted([*run.events, *again], key=lambda row: float(row["time"]))
+        rows = [_as_event(row) for row in woven(run.events, history.records, KINDS)]
         try:
             write_within(
                 run.path, "events.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -90,5 +85,9 @@ def repair(run: Run) -> Counter[str]:
     return Counter(str(r["kind"]) for r in lost)
 
 
-def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in record.items() if k not in (*SEALED, "time", "step", "kind")}
+def _as_event(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as it is; a record without what only the journal has."""
+    if "sha" not in row:
+        return dict(row)
+    first = {"time": row["time"], "step": row["step"], "kind": row["kind"]}
+    return first | {k: v for k, v in row.items() if k not in SEALED}

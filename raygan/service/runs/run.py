@@ -5,8 +5,8 @@ run = Run.load("runs/latest")
 run.metrics.query("player == 'pair-03'").plot(x="step", y="loss_d")
 x = run.generator("mixture").sample(1024, seed=0)
 
-    Run ── logs   what it tells: metrics, events, swaps, scores
-        ── cast   who plays: players, pairs, roles, the best, whom --from means
+    Run ── logs   what it tells: metrics, events, swaps
+        ── cast   who plays: players, pairs, roles, their scores, the best, whom --from means
 
 Whoever only looks needs no torch: networks are built in `generators.py`.
 """
@@ -68,6 +68,7 @@ class Run:
     roles: Shorthand[Roles] = Shorthand("cast", Cast.roles)
     main_player: Shorthand[str] = Shorthand("cast", Cast.main_player)
     best: Shorthand[str] = Shorthand("cast", Cast.best)
+    scores: Shorthand[Callable[[], Scores]] = Shorthand("cast", Cast.scores)
 
     metrics: Shorthand[pd.DataFrame] = Shorthand("logs", Logs.metrics)
     training: Shorthand[pd.DataFrame] = Shorthand("logs", Logs.training)
@@ -77,7 +78,6 @@ class Run:
     slots: Shorthand[pd.DataFrame] = Shorthand("logs", Logs.slots)
     rows: Shorthand[Rows] = Shorthand("logs", Logs.rows)
     events: Shorthand[Rows] = Shorthand("logs", Logs.events)
-    scores: Shorthand[Callable[[], Scores]] = Shorthand("logs", Logs.scores)
     summary: Shorthand[Summary] = Shorthand("logs", Logs.summary)
     digest: Shorthand[Digest] = Shorthand("logs", Logs.digest)
 
@@ -92,9 +92,9 @@ class Run:
         """The folder's name."""
         self._known = dict(known or {})
         self.logs = Logs(path)
-        """What it tells: metrics, events, swaps, scores."""
-        self.cast = Cast(path, lambda: self.info, lambda: self.config, self.logs.scores)
-        """Who plays: players, pairs, roles, the best, whom `--from` means."""
+        """What it tells: metrics, events, swaps."""
+        self.cast = Cast(path, lambda: self.info, lambda: self.config, self.logs.last_scores)
+        """Who plays: players, pairs, roles, scores, the best, whom `--from` means."""
         self._pin = pin
 
     @classmethod

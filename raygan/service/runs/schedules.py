@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import typed
 from raygan.strategies.base import pair_name
 
 WARNING = "W109 schedule-over"
@@ -26,11 +26,11 @@ def to_go_on(config: Config, path: Path, more: int = 1000) -> str:
     """The command by which a run that is done learns for so many steps more."""
     if stands_still(config):
         return _stretch(path, config.steps + more)
-    return f"raygan resume {shown(path)} --steps +{more}"
+    return f"raygan resume {typed(path)} --steps +{more}"
 
 
 def _stretch(path: Path, steps: int) -> str:
-    return f"raygan train --resume {shown(path)} --steps {steps} --pair.schedule.steps {steps}"
+    return f"raygan train --resume {typed(path)} --steps {steps} --pair.schedule.steps {steps}"
 
 
 def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Self
 from raygan.controller.files import read_plain, write_within
 from raygan.controller.lines import Lines, told_by_a_run
 from raygan.controller.listener import Listener
+from raygan.service.runs.holding import Holds
 
 if TYPE_CHECKING:
     from raygan.controller.listener import Running
 
-INDEX, FORMAT = "summary.json", 1
+INDEX, FORMAT = "summary.json", 2
 PERIOD_S = 30.0
 """Between two indices of a run that goes on; a look reads at most the lines of so many seconds."""
 RECENT = 30
@@ -71,6 +72,13 @@ class Summary:
         """file -> lines that were passed over."""
         return {log.path.name: log.damaged for log in self.logs if log.damaged}
 
+    @property
+    def holds(self) -> dict[str, str]:
+        """player -> birth name of the network that its last swap gave it, of those swaps that no
+        return to a checkpoint has undone.
+        """
+        return self.held.now
+
     def dump(self) -> Row:
         """As JSON: what was read, and how far."""
         rows, events = [*self.newest.values(), *self.scores.values()], [*self.last.values()]
@@ -78,7 +86,7 @@ class Summary:
             "format": FORMAT, "marks": [log.mark() for log in self.logs], "rows": rows,
             "player_seconds": self.player_seconds, "elapsed": self.elapsed, "events": events,
             "recent": [*self.recent], "counts": self.counts, "warnings": self.warnings,
-            "holds": self.holds, "gone": self.gone,
+            "holds": self.held.dump(), "gone": self.gone,
         }  # fmt: skip
 
     def _begin_at_index(self) -> None:
@@ -102,7 +110,7 @@ class Summary:
         self.elapsed, self.player_seconds = before.elapsed, before.player_seconds
         self.counts.update(before.counts)
         self.warnings.update(before.warnings)
-        self.holds |= before.holds
+        self.held = before.held
         self.gone |= before.gone
 
     def _forget_rows(self) -> None:
@@ -117,8 +125,7 @@ class Summary:
         self.counts: Counter[str] = Counter()
         """kind -> how many."""
         self.warnings: Counter[str] = Counter()
-        self.holds: dict[str, str] = {}
-        """player -> birth name of the network that its last swap gave it."""
+        self.held = Holds()
         self.gone: dict[str, str] = {}
         """player -> how it went."""
         self.last: dict[str, Row] = {}
@@ -138,9 +145,8 @@ class Summary:
         kind = event["kind"]
         self.counts[kind] += 1
         self.last[kind] = event
-        if kind == "swap":
-            self.holds |= {m["player"]: m["identity"] for m in event["moves"]}
-        elif kind == "warning":
+        self.held.take(event)
+        if kind == "warning":
             self.warnings[event["name"]] += 1
         elif kind in ("retire", "leave"):
             self.gone[event["player"]] = kind
@@ -163,9 +169,8 @@ class _Told:
         self.counts, self.warnings = (
             Counter({k: int(n) for k, n in told[key].items()}) for key in ("counts", "warnings")
         )
-        self.holds, self.gone = (
-            {k: str(v) for k, v in told[key].items()} for key in ("holds", "gone")
-        )
+        self.gone = {k: str(v) for k, v in told["gone"].items()}
+        self.held = Holds.read(told["holds"])
 
 
 def _lines(rows: Iterable[Row]) -> list[Row]:
@@ -191,8 +196,8 @@ class Keeper(Listener):
     def tick(self, run: Running) -> None:
         """Every turn of the loop."""
         if time.monotonic() - self._at >= PERIOD_S:
-            self.write()
             self._at = time.monotonic()
+            self.write()
 
     def write(self) -> None:
         """Now."""

@@ -14,10 +14,16 @@ from raygan.config import settings_of
 from raygan.controller.bucket_copies import shown
 from raygan.controller.lines import read_json
 from raygan.errors import ConfigError
-from raygan.metrics.ranking import deciding, way
+from raygan.metrics.ranking import MISSING, deciding, lacking, way
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
-from raygan.service.scores.score_table import SKIP, SPREAD, hashed, protocol_line, score_table
+from raygan.service.scores.score_table import (
+    SPREAD,
+    hashed,
+    metrics_of,
+    protocol_line,
+    score_table,
+)
 from raygan.service.views.tables import lives
 
 Row = dict[str, Any]
@@ -104,35 +110,44 @@ def without_seed(run: Run) -> str:
 
 
 def over_seeds(runs: Sequence[Run]) -> Iterator[tuple[str, Row]]:
-    """(player, its scores): of several runs the mean of those that have a value, and the standard
-    deviation where there are two.
+    """(player, its scores): of several runs the mean of those that have a number, their standard
+    deviation where there are two, and how many have none.
     """
     if len(runs) == 1:
         yield from runs[0].scores().items()
         return
     scores = [run.scores() for run in runs]
     for player in dict.fromkeys(p for found in scores for p in found):
-        rows = [found[player] for found in scores if player in found]
+        rows = [found.get(player, {}) for found in scores]
         mean, spread = dict[str, float](), dict[str, float]()
-        for metric in (k for k in rows[0] if k not in SKIP):
-            # A score may be missing in a run that is degraded: the mean is of those that have it.
+        missing: dict[str, tuple[int, int]] = {}
+        for metric in metrics_of(rows):
             values = [float(v) for r in rows if isinstance(v := r.get(metric), int | float)]
-            if values := [v for v in values if math.isfinite(v)]:
+            if not values:
+                continue  # text
+            # None in a run that is degraded or has diverged: the mean alone would hide it.
+            values = [v for v in values if math.isfinite(v)]
+            if none := len(rows) - len(values):
+                missing[metric] = none, len(rows)
+            if values:
                 mean[metric] = statistics.fmean(values)
-                if len(values) > 1:
-                    spread[metric] = statistics.stdev(values)
-        yield player, {**mean, SPREAD: spread}
+            if len(values) > 1:
+                spread[metric] = statistics.stdev(values)
+        yield player, {**mean, SPREAD: spread, MISSING: missing}
 
 
 def best_first(rows: Mapping[str, Row], entry: Mapping[str, Any]) -> dict[str, Row]:
-    """By the score that decides; those without one last, in their order."""
+    """By the score that decides, of those first where the fewest seeds have none; those without one
+    last, in their order.
+    """
     metric = deciding(list(entry["ceiling"]), entry["floor"], entry["ceiling"])
     if metric is None:
         return dict(rows)
 
-    def far(name: str) -> float:
+    def far(name: str) -> tuple[bool, int, float]:
         gone = way(metric, rows[name].get(metric), entry["floor"], entry["ceiling"])
-        return -gone if math.isfinite(gone) else math.inf
+        scored = math.isfinite(gone)
+        return not scored, lacking(rows[name], metric), -gone if scored else 0.0
 
     return {name: rows[name] for name in sorted(rows, key=far)}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raygan.config import Config, Resolved, full_dump, settings_of
-from raygan.controller.bucket_copies import shown, taken
+from raygan.controller.bucket_copies import shown, taken, typed
 from raygan.controller.run_folder import find_run
 from raygan.errors import ConfigError
 from raygan.service.runs.changes import FREE
@@ -47,7 +47,7 @@ def control_group(run: Run, count: int) -> Run:
     inline = run.info.get("executor") == "inline"
     return train(
         wanted, run_dir=run.path.parent, name=name, inline=inline, resume="auto",
-        command=f"raygan evaluate {shown(run.path)} --metrics gam2 --control {count}",
+        command=f"raygan evaluate {typed(run.path)} --metrics gam2 --control {count}",
     )  # fmt: skip
 
 

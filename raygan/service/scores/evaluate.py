@@ -19,7 +19,7 @@ from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import generators_of, said
-from raygan.service.scores.score_table import protocol_line, score_table
+from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import mixed, strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
@@ -42,7 +42,7 @@ def result_table(run: Run) -> str:
         also = {names[p]: row for p, row in rejected_rows(run).items() if p in names}
         lines.append(score_table(named, entry["floor"], entry["ceiling"], also))
         lines.append(protocol_line(protocol, entry))
-    return "\n".join(filter(None, [*lines, rejected_line(run)]))
+    return "\n".join(filter(None, [*lines, steps_line(scores), rejected_line(run)]))
 
 
 def evaluate_runs(

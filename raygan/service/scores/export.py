@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from raygan.config import Config, load_component
-from raygan.controller.bucket_copies import shown
+from raygan.controller.bucket_copies import shown, typed
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams
@@ -90,7 +90,7 @@ def mixture_table(run: Run, out: dict[str, Any]) -> str:
         f"{shown(run.path)}\n{text_table(['generator', 'share'], rows)}\nlog-likelihood of the"
         f" other half of {out['data']} ({out['split']}, over {out['over']}): equal shares"
         f" {likelihood['equal']:.4g}, fitted {likelihood['fitted']:.4g} nats\nnext    raygan sample"
-        f" {shown(run.path)} --from {FITTED} -n 1024 -o samples.png"
+        f" {typed(run.path)} --from {FITTED} -n 1024 -o samples.png"
     )
 
 

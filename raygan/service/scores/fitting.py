@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from raygan.errors import ConfigError
 from raygan.gan.pair import Pair
+from raygan.gan.types import shape_of
 from raygan.losses.base import LossComponent, examine
 from raygan.networks.base import NetworkComponent
 from raygan.own.calling import calling
@@ -68,8 +69,8 @@ def _try(setup: Setup, player: str) -> None:
         fake = g(torch.zeros(COUNT, network.z_dim).uniform_(-1, 1))
         if not isinstance(fake, Tensor) or fake.shape != real.shape:
             raise ConfigError(
-                f"{where}: G gives {_shape(fake)}, the data has {_shape(real)}. Let it end in that"
-                " shape."
+                f"{where}: G gives {shape_of(fake)}, the data has {shape_of(real)}. Let it end in"
+                " that shape."
             )
         on_real, _ = d(real), d(fake)
     wanted = (COUNT,) if network.judges == 1 else (COUNT, network.judges)
@@ -80,7 +81,7 @@ def _try(setup: Setup, player: str) -> None:
             else ""
         )
         raise ConfigError(
-            f"{where}: D gives {_shape(on_real)} for {COUNT} samples; logits {wanted} are"
+            f"{where}: D gives {shape_of(on_real)} for {COUNT} samples; logits {wanted} are"
             f" needed.{how}"
         )
     loss = cast(LossComponent, config.component("loss"))
@@ -115,7 +116,3 @@ def numbers(who: str, network: nn.Module) -> dict[str, float]:
         for name, value in vars(layer).items()
         if type(value) in (int, float) and not name.startswith("_")
     }
-
-
-def _shape(value: object) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -84,7 +84,11 @@ def require(run: Run, text: str) -> str | None:
                 f"--require '{metric}{sign}{limit:g}': write METRIC=NUMBER with one of: {known}."
             )
         value = float(scores[metric])
-        missed = value < limit if sign == ">=" else value > limit
-        if missed if best_at(metric) is not None else better(metric, limit, value):
+        if best_at(metric) is None:
+            missed = better(metric, limit, value)
+        else:
+            missed = value < limit if sign == ">=" else value > limit
+        # NaN is neither above nor below: a score that is no number is none that was required
+        if missed or not math.isfinite(value):
             return f"{run.main_player}: {metric} = {value:g}, required {limit:g}"
     return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from raygan.metrics.ranking import (
     ARROWS,
+    LEVEL,
+    MISSING,
     arrow,
     deciding,
     mark_line,
@@ -22,7 +24,7 @@ from raygan.service.views.tables import format_number, text_table
 from raygan.strategies.roles import Roles, ordered
 
 EMPTY: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-SKIP = ("spread", "kind", "player", "step", "protocol", "elapsed")
+SKIP = ("spread", MISSING, "kind", "player", "step", "protocol", "elapsed")
 
 
 def score_table(
@@ -35,7 +37,7 @@ def score_table(
     rejected: of some of them also the scores with rejection, below their own. The verdict is
     without these: they are another way to sample, not another generator.
     """
-    metrics = [k for k in ceiling or next(iter(scores.values()), {}) if k not in SKIP]
+    metrics = metrics_of([ceiling] if ceiling else scores.values())
     head, by = marked(metrics, floor, ceiling), deciding(metrics, floor, ceiling)
     # Between the two: a number alone says nothing, an FID of 40 may be noise's or real data's.
     rows = [("ceiling (real data)", ceiling)]
@@ -69,7 +71,7 @@ def run_html(
     """A run as a notebook shows it."""
     protocol = next(iter(scores.values()), {}).get("protocol")
     entry = {"floor": {}, "ceiling": {}, **info.get("protocols", {}).get(protocol, {})}
-    metrics = [k for k in next(iter(scores.values()), {}) if k not in SKIP]
+    metrics = metrics_of(scores.values())
     ends = (("ceiling (real data)", entry["ceiling"]), ("floor (noise)", entry["floor"]))
     rows = [*ends[:1], *((p, scores[p]) for p in ordered(scores, roles)), *ends[1:]]
     body = "".join(
@@ -91,9 +93,20 @@ SPREAD = "spread"
 
 
 def cell(row: Mapping[str, Any], metric: str) -> str:
-    """A score, with its spread over seeds where there is one."""
+    """A score, with its spread over seeds where there is one, and how many of these have none."""
     spread = row.get(SPREAD, {}).get(metric)
-    return format_number(row.get(metric)) + (f" ±{spread:.2g}" if spread is not None else "")
+    none, seeds = row.get(MISSING, {}).get(metric, (0, 0))
+    parts = (
+        format_number(row.get(metric)),
+        f"±{spread:.2g}" if spread is not None else "",
+        f"({none} of {seeds} {'has' if none == 1 else 'have'} none)" if none else "",
+    )
+    return " ".join(filter(None, parts))
+
+
+def metrics_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All that any of them has."""
+    return [k for k in dict.fromkeys(k for row in rows for k in row) if k not in SKIP]
 
 
 def bar(share: float) -> str:
@@ -121,6 +134,24 @@ def protocol_line(protocol: str, entry: Mapping[str, Any]) -> str:
     if "classifier_accuracy" in entry:
         parts.append(f"its accuracy {entry['classifier_accuracy']}")
     return f"protocol {protocol}: " + ", ".join(parts)
+
+
+def steps_line(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of which steps scores are that stand side by side; "" where all are of one.
+
+    >>> steps_line({"pair-00": {"step": 24}, "pair-01": {"step": 12}, "mixture": {"step": 24}})
+    'scores of unlike steps: pair-00, mixture of step 24; pair-01 of step 12'
+    """
+    by_step: dict[int, list[str]] = {}
+    for player, row in scores.items():
+        by_step.setdefault(int(row["step"]), []).append(player)
+    if len(by_step) < 2:
+        return ""
+    told = []
+    for step, players in sorted(by_step.items(), reverse=True):
+        more = f" and {len(players) - LEVEL} more" if players[LEVEL:] else ""
+        told.append(f"{', '.join(players[:LEVEL])}{more} of step {step}")
+    return f"scores of unlike steps: {'; '.join(told)}"
 
 
 def hashed(entry: Mapping[str, Any]) -> str:

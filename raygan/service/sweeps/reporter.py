@@ -48,6 +48,8 @@ class Reporter(Listener):
     spent, or Tune says so.
     """
 
+    decides = True
+
     def __init__(self, sweep: Sweep, config: Config, path: Path, keys: list[str]) -> None:
         self.sweep = sweep
         self.path = path

@@ -109,6 +109,8 @@ def train_here(
     """A new run; its point is written as soon as its folder is there."""
 
     class Note(Listener):
+        decides = True
+
         def begin(self, run: Running) -> None:
             write_point(run.log.folder.path, point)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Sequence
@@ -72,8 +73,8 @@ def what_failed(spec: Sweep, folder: Path, file: Path, errors: Sequence[Exceptio
         move = f"Mend {file}, and give the sweep another name"
     else:
         move = (
-            f"`raygan sweep {file} --resume` tries them again, which helps where a machine was at"
-            " fault"
+            f"`raygan sweep {shlex.quote(str(file))} --resume` tries them again, which helps where"
+            " a machine was at fault"
         )
     return (
         f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {first}. Their runs are"
@@ -107,7 +108,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     )
     mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
     space, search = search_of(spec, mode)
-    stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {file} --resume")
+    stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {shlex.quote(str(file))} --resume")
     tuner = tune.Tuner(
         trainable,
         param_space=space,

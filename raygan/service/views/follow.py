@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import tempfile
 import time
 import uuid
@@ -44,8 +45,8 @@ class Feed(Protocol):
         """Look again; False when there is nothing more to come."""
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Leave a request for the driver: {"verb": "stop"} or {"verb": "scale", "id": ..., "pairs":
-        ...}.
+        """Leave a request for the driver: {"verb": "stop", "epoch": ...} or {"verb": "scale", "id":
+        ..., "pairs": ...}.
         """
 
 
@@ -87,7 +88,7 @@ class HubFeed:
         self.offsets: dict[str, int] = {}
         self.skipped = 0
         """Bytes of logs that the hub had dropped already."""
-        if not self.refresh() or not (self.path / "run.json").exists():
+        if not self._take() or not (self.path / "run.json").exists():
             raise ConfigError(
                 f"run {name!r}: its hub knows nothing yet. Look again in a few seconds."
             )
@@ -95,7 +96,11 @@ class HubFeed:
         self.run = Run(self.path)
 
     def refresh(self) -> bool:
-        """Take what is new."""
+        """Take what is new. A hub stays for a moment after the end, to tell it."""
+        return self._take() and self.run.info["status"] not in ENDED
+
+    def _take(self) -> bool:
+        """False: the hub is gone."""
         import ray
         from ray.exceptions import RayError
 
@@ -179,7 +184,7 @@ def _hub(run: str, nowhere: str, address: str) -> Any:
 def _not_going_on(run: str, nowhere: str, address: str) -> str:
     """What the cluster's jobs know of a run that has no hub."""
     name, folder = Path(run).name, str(Path(run).parent)
-    for job in _jobs():
+    for job in cluster_jobs():
         if job["run"] != name or ("/" in run and job["run_dir"] != folder):
             continue
         if job["exit_code"] is None:
@@ -190,7 +195,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
         return (
             f"run {run!r} has ended ({job['status']}, exit code {job['exit_code']}, job"
             f" {job['id']}). `raygan fetch {job['id']}` brings its folder; `raygan submit -- status"
-            f" {job['run_dir']}/{name}` looks at it there."
+            f" {shlex.quote(job['run_dir'] + '/' + name)}` looks at it there."
         )
     return (
         f"{nowhere} Nor is it a run that goes on on the cluster: `raygan runs --address {address}`"
@@ -198,7 +203,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
     )
 
 
-def _jobs() -> list[dict[str, Any]]:
+def cluster_jobs() -> list[dict[str, Any]]:
     """Those of the cluster that was joined, newest first; [] where it says nothing for seconds."""
     import ray
     from ray.exceptions import RayError
@@ -248,7 +253,8 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
     """
     refuse_unless_running(feed, "stopped")
     began = time.monotonic()
-    feed.ask({"verb": "stop"})
+    # this life of it: what comes too late must not stop the next one
+    feed.ask({"verb": "stop", "epoch": feed.run.info.get("epoch")})
     while time.monotonic() - began < timeout_s:
         more = feed.refresh()
         info = feed.run.info

@@ -26,7 +26,7 @@ def swap_ribbons(run: Run) -> bytes | None:
     seats = run.digest.seats
     if not seats.count:
         return None
-    lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.holds)]))}
+    lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.seen)]))}
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(
             figsize=(9.6, crowd.height(len(lanes), 0.34)), layout="constrained"
@@ -49,16 +49,15 @@ def _seats_as_ribbons(
     end: int,
 ) -> None:
     names = list(lanes)
-    # Seats as of before the swap: all moves of one happen at once.
     holds, since = {p: p for p in names}, dict.fromkeys(names, 0)
     ribbons, crossings = list[tuple[Any, Any]](), list[tuple[Any, Any]]()
     for step, taken in moves:
-        before = dict(holds)
         for move in taken:
-            seat, source = move["player"], move["from"]
-            held = before.get(source, source)
+            # By the move's own word, not from what was at its source: that may have come by a swap
+            # which was undone.
+            seat, source, held = move["player"], move["from"], move["identity"]
             ribbons.append(
-                ([(since[seat], lanes[seat]), (step, lanes[seat])], shade(before[seat], names))
+                ([(since[seat], lanes[seat]), (step, lanes[seat])], shade(holds[seat], names))
             )
             crossings.append(
                 ([(step, lanes.get(source, lanes[seat])), (step, lanes[seat])], shade(held, names))

@@ -22,7 +22,7 @@ from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected_line, rejected_rows
-from raygan.service.scores.score_table import SKIP, protocol_line
+from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
 from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
 from raygan.service.views.standing import Standing, actors, answers, cost_line
@@ -48,7 +48,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     data = load_data(run.config)
     info = run.info
     protocols = info.get("protocols", {})
-    entry, digest = entry_of(run), run.digest
+    entry, digest, scores = entry_of(run), run.digest, run.scores()
     found, show = pictured(run)
     drawn = counted("writing the report: pictures", drawings(run, data, found, show))
     made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawn]
@@ -77,9 +77,14 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         table=score_rows(run, entry, found),
         answers=answers(run, entry, found),
         protocol="; ".join(
-            protocol_line(p, protocols[p])
-            for p in sorted({r["protocol"] for r in digest.scores.values()})
-            if p in protocols
+            [
+                *(
+                    protocol_line(p, protocols[p])
+                    for p in sorted({r["protocol"] for r in scores.values()})
+                    if p in protocols
+                ),
+                *filter(None, [steps_line(scores)]),
+            ]
         ),
         pictures=[
             (t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None
@@ -88,7 +93,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         events=list(digest.loud),
         hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
         - len(digest.loud),
-        best=run.best if digest.scores else "",
+        best=run.best if scores else "",
         by=run.cast.best_by,
         sentences=sentences(show, data),
         counts={k: digest.counts[k] for k in QUIET},
@@ -106,7 +111,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     except OSError as error:
         raise ConfigError(
             f"report: cannot write {root / name} ({error.strerror}). Make room, or another place:"
-            f" raygan report {bucket_copies.shown(run.path)} -o FILE"
+            f" raygan report {bucket_copies.typed(run.path)} -o FILE"
         ) from None
     return root / name
 

@@ -7,6 +7,7 @@ stand for all, beside the players of other kinds; the others are in bands and he
 from __future__ import annotations
 
 import math
+import shlex
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def _swapping(run: Run) -> str:
     count = max(2, min(len(run.pairs), 4))
     return (
         f"{run.info['swaps']} swaps; not measured against pairs that never met: raygan evaluate"
-        f" {run.name} --metrics gam2 --control {count}"
+        f" {shlex.quote(run.name)} --metrics gam2 --control {count}"
     )
 
 
@@ -175,8 +176,8 @@ def _next(run: Run) -> str:
         name = next(iter(info["warnings"]))
         return f"{name}: {fate(name)}"
     if info.get("status") not in ("done", "degraded"):
-        return f"raygan status {run.name}"
-    return f"raygan sample {run.name} --from {run.main_player} -n 1024 -o samples.npz"
+        return f"raygan status {shlex.quote(run.name)}"
+    return f"raygan sample {shlex.quote(run.name)} --from {run.main_player} -n 1024 -o samples.npz"
 
 
 def actors(run: Run) -> int:

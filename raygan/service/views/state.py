@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from raygan.own.names import label
 from raygan.service.runs.alive import running
 from raygan.service.runs.run import Run
 from raygan.strategies.roles import role_of
-from raygan.visible import visible
+from raygan.visible import finite, visible
 
 ENDED = ("done", "degraded", "stopped", "failed")
 
@@ -20,16 +19,19 @@ def state(run: Run) -> dict[str, Any]:
     from raygan.service.views.tables import lives, waiting_line
 
     info, config, summary, roles = run.info, run.config, run.summary, run.roles
-    trained, scores, gone = summary.newest, summary.scores, summary.gone
+    trained, scores, there = summary.newest, summary.scores, run.players
+    # Who had left before a run went back to when it was there is no more gone.
+    gone = {p: how for p, how in summary.gone.items() if p not in there}
     players: list[dict[str, Any]] = []
-    for player in [*run.players, *(p for p in gone if p in trained)]:
+    holds = summary.holds
+    for player in [*there, *(p for p in gone if p in trained)]:
         row, score = trained.get(player, {}), scores.get(player, {})
         seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
         metric = headline(score) if score else None
         step = int(row.get("step", 0))
         players.append({
             "player": player, "main": role_of(player, roles).main, "step": step,
-            "holds": summary.holds.get(player, player),
+            "holds": holds.get(player, player),
             "rate": row["steps"] / seconds if seconds else None,
             "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
@@ -61,19 +63,6 @@ def state(run: Run) -> dict[str, Any]:
     }  # fmt: skip
     # NaN is no JSON: a browser's parser refuses the whole state for one loss.
     return {key: finite(value) for key, value in seen.items()}
-
-
-def finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: None.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def state_text(seen: dict[str, Any]) -> str:

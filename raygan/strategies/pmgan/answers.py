@@ -14,8 +14,8 @@ from raygan.errors import RayganError
 from raygan.gan.types import Board
 from raygan.gan.weights import Publication, unflatten
 from raygan.strategies.pmgan.lead import Lead
-from raygan.strategies.pmgan.slots import LOOK_S, index_of
-from raygan.strategies.roles import JUDGE
+from raygan.strategies.pmgan.slots import LOOK_S
+from raygan.strategies.roles import JUDGE, number_of
 
 if TYPE_CHECKING:
     from raygan.strategies.pmgan.settings import PmganSettings
@@ -37,7 +37,7 @@ class Answers:
         self.settings = settings
         self.tempo = tempo
         self.d, self.c = d, c
-        self.index = index_of(name)
+        self.index = number_of(name)
         self.newest: Publication | None = None
         self.lead = Lead(settings.max_lag)
         self.waited = 0.0

@@ -19,7 +19,8 @@ from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, finite, halve
 from raygan.strategies.pmgan.answers import Answers
-from raygan.strategies.pmgan.slots import generator_loss, index_of, share_of, write_slot
+from raygan.strategies.pmgan.slots import generator_loss, share_of, write_slot
+from raygan.strategies.roles import number_of
 
 if TYPE_CHECKING:
     from raygan.strategies.pmgan.settings import PmganSettings
@@ -44,7 +45,7 @@ class Generator(Pair):
         self.members = members
         """Generators, until the judge has told how many there are."""
         self.c = classifier.to(self.device)
-        self.index = index_of(name)
+        self.index = number_of(name)
         self.samples: Tensor | None = None
         """What the slot holds, with G's graph behind it."""
         self.offered = Offered(self.g)

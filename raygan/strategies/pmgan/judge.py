@@ -24,13 +24,8 @@ from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan.betas import Betas
 from raygan.strategies.pmgan.inbox import Inbox
 from raygan.strategies.pmgan.mixture import Mixture
-from raygan.strategies.pmgan.slots import (
-    LOOK_S,
-    generator_loss,
-    index_of,
-    overlap,
-)
-from raygan.strategies.roles import JUDGE
+from raygan.strategies.pmgan.slots import LOOK_S, generator_loss, overlap
+from raygan.strategies.roles import JUDGE, number_of
 
 if TYPE_CHECKING:
     from raygan.strategies.pmgan.settings import PmganSettings
@@ -168,7 +163,7 @@ class Judge(Trainer):
         return {
             "loss_d": loss_d, "loss_c": loss_c, "slot_spread": float(newest - oldest),
             **{f"age/{g}": float(newest - v) for g, v in versions.items()},
-            **{f"beta/{g}": float(self.betas.now[index_of(g)]) for g in slots},
+            **{f"beta/{g}": float(self.betas.now[number_of(g)]) for g in slots},
             **{f"j_d/{g}": float(v) for g, v in zip(slots, j_d, strict=True)},
             **{f"j_c/{g}": float(v) for g, v in zip(slots, j_c, strict=True)},
         }  # fmt: skip
@@ -187,8 +182,8 @@ class Judge(Trainer):
         seen = np.full(self.classes, -1.0, np.float32)
         active = np.zeros(self.classes, np.float32)
         for g in self.inbox.members:
-            seen[index_of(g)] = self.inbox.used.get(g, -1)
-            active[index_of(g)] = 1
+            seen[number_of(g)] = self.inbox.used.get(g, -1)
+            active[number_of(g)] = 1
         common = {"beta": self.betas.now.astype(np.float32), "seen": seen, "active": active}
         if self.settings.feedback == "weights":
             d, c = (
@@ -203,10 +198,10 @@ class Judge(Trainer):
         on = torch.from_numpy(active > 0).to(self.device)
         for g, slot in slots.items():
             x = torch.from_numpy(whole(slot.arrays["samples"])).to(self.device).requires_grad_(True)
-            weight = float(common["beta"][index_of(g)])
+            weight = float(common["beta"][number_of(g)])
             with S.frozen(self.d), S.frozen(self.c):
                 total, adversarial, crossing = generator_loss(
-                    self.loss, self.d, self.c, x, index_of(g), weight, on
+                    self.loss, self.d, self.c, x, number_of(g), weight, on
                 )
             (gradient,) = torch.autograd.grad(total, x)
             fine = math.isfinite(total.item())

@@ -15,7 +15,8 @@ from raygan.gan import steps as S
 from raygan.gan.balance import Values
 from raygan.gan.weights import Publication, whole
 from raygan.strategies.pmgan.networks import OwnStatistics
-from raygan.strategies.pmgan.slots import index_of, share_of
+from raygan.strategies.pmgan.slots import share_of
+from raygan.strategies.roles import number_of
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ class Mixture:
         share = share_of(batch_size, len(slots))
         taken = {g: whole(slot.arrays["samples"][:share]) for g, slot in slots.items()}
         batches = {g: torch.from_numpy(x).to(device) for g, x in taken.items()}
-        labels = [index_of(g) for g, x in batches.items() for _ in range(len(x))]
+        labels = [number_of(g) for g, x in batches.items() for _ in range(len(x))]
         active = torch.zeros(classes, dtype=torch.bool, device=device)
-        active[[index_of(g) for g in batches]] = True
+        active[[number_of(g) for g in batches]] = True
         fake = torch.cat(list(batches.values()))
         return cls(batches, fake, torch.tensor(labels, device=device), active)
 
     @property
     def indices(self) -> list[int]:
         """The generators' classes."""
-        return [index_of(g) for g in self.batches]
+        return [number_of(g) for g in self.batches]
 
     @property
     def sizes(self) -> list[int]:

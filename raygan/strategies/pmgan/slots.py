@@ -29,15 +29,6 @@ def slot_of(generator: str) -> str:
     return f"{generator}/slot"
 
 
-def index_of(generator: str) -> int:
-    """The generator's class in C: its number, which nobody else ever gets.
-
-    >>> index_of("gen-03")
-    3
-    """
-    return int(generator.rpartition("-")[2])
-
-
 def write_slot(generator: str, version: int, samples: Words, loss: float) -> Publication:
     """One immutable object: samples (N, *shape), G's loss, the time, and a checksum over the
     samples.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from raygan.config import Tempo
 from raygan.gan.types import Board, State
 from raygan.gan.weights import Publication
+from raygan.strategies.roles import number_of
 from raygan.strategies.sgan.deputies import Answer, Deputy, Task
 from raygan.strategies.sgan.opponents import Opponents
 
@@ -66,9 +67,7 @@ class Opposition:
         # by its number alone, not by its place in the list: a member that comes or goes leaves
         # all others' messengers, and what these have learned, where they are
         crews = 1 + len(self.deputies)
-        shares = [
-            [n for n in self.locals if int(n.rpartition("-")[2]) % crews == i] for i in range(crews)
-        ]
+        shares = [[n for n in self.locals if number_of(n) % crews == i] for i in range(crews)]
         self.here.have(shares[0])
         for deputy, share in zip(self.deputies, shares[1:], strict=True):
             deputy.have(share)

@@ -74,6 +74,18 @@ def test_a_job_that_has_made_no_folder_is_passed_over(tmp_path: Path) -> None:
         fetch("theirs", tmp_path / "elsewhere", jobs)
 
 
+def test_another_job_s_run_of_that_name_is_not_brought(tmp_path: Path) -> None:
+    """The job's node is gone, and the one that was asked in its place has a run of its own."""
+    theirs = made(tmp_path / "a/mine", "1")
+    (theirs / "run.json").write_text(json.dumps({"id": "1", "job": "mine-0000ff"}))
+    jobs = sent(job(theirs, 1), job(theirs, 2))
+    with pytest.raises(CheckpointError, match="no run folder"):
+        fetch("mine", tmp_path / "to", jobs)
+    (theirs / "run.json").write_text(json.dumps({"id": "1", "job": "mine-000002"}))
+    for asked in ("mine", "mine-000001", "mine-000002"):  # the second has resumed the first's
+        assert fetch(asked, tmp_path / asked, jobs) == tmp_path / asked / "mine"
+
+
 def test_jobs_of_one_run_are_one_run(tmp_path: Path) -> None:
     """It was resumed, or its storage is seen by several nodes."""
     one = made(tmp_path / "a/mine", "1")

@@ -93,7 +93,7 @@ def test_a_digest_says_what_all_lines_say(tmp_path: Path) -> None:
     assert list(digest.loud) == [x for x in e if x["kind"] != "swap"][-40:]
     assert list(digest.recent) == e[-30:]
     assert digest.seats.moves == [(x["step"], x["moves"]) for x in e if x["kind"] == "swap"]
-    assert Digest(tmp_path).refresh().seats.holds == digest.seats.holds
+    assert Digest(tmp_path).refresh().holds == digest.holds
 
 
 def test_another_file_of_that_name_is_read_from_its_beginning(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Who met whom, from journals written by hand and from real runs."""
 
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -245,6 +246,21 @@ def test_what_was_written_is_not_lost_by_a_repair(runs: tuple[Run, Run], tmp_pat
     (gone,) = [i for i, e in enumerate(before) if e["kind"] == "swap"][1:2]
     lines = (run.path / "events.jsonl").read_bytes().splitlines(keepends=True)
     (run.path / "events.jsonl").write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
+    assert repair(Run.load(run.path)) == {"swap": 1}
+    facts = [{k: v for k, v in e.items() if k != "time"} for e in Run.load(run.path).events]
+    assert facts == [{k: v for k, v in e.items() if k != "time"} for e in before]
+
+
+def test_a_repair_after_the_clock_went_back_keeps_what_was_right(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
+    run = Run.load(shutil.copytree(runs[0].path, tmp_path / "copy", symlinks=True))
+    before = run.events
+    swaps = [i for i, e in enumerate(before) if e["kind"] == "swap"]
+    # From the second swap on an hour earlier; the first is lost.
+    turned = [e | {"time": e["time"] - 3600 * (i >= swaps[1])} for i, e in enumerate(before)]
+    del turned[swaps[0]]
+    (run.path / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in turned))
     assert repair(Run.load(run.path)) == {"swap": 1}
     facts = [{k: v for k, v in e.items() if k != "time"} for e in Run.load(run.path).events]
     assert facts == [{k: v for k, v in e.items() if k != "time"} for e in before]

@@ -1,0 +1,67 @@
+"""The guard around those who look on at a run: an error of one of them never ends it, and never
+keeps it from the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+from raygan.controller.lines import NOTES
+from raygan.controller.listener import Hears, Listener
+from raygan.errors import Interrupted, StaleEpochError
+
+WARNING = "W210 listener-raised"
+
+
+class Guard:
+    """Tells the first error of each, and lets none out but of those who decide."""
+
+    def __init__(self, warn: Callable[[str, str], None]) -> None:
+        """warn: a warning's name, and its text."""
+        self.warn = warn
+        self._told: set[int] = set()
+
+    @contextlib.contextmanager
+    def around(self, listener: Listener) -> Iterator[None]:
+        """A call of one of its methods."""
+        try:
+            yield
+        except (Interrupted, StaleEpochError):
+            # what a run ends by, whoever happens to find it
+            raise
+        except Exception as error:
+            if listener.decides:
+                raise
+            if id(listener) not in self._told:
+                self._told.add(id(listener))
+                text = f"{name_of(listener)}: {why(error)}; the run goes on, it is still called"
+                self.warn(WARNING, text)
+
+
+def close_all(listeners: Iterable[Listener]) -> None:
+    """The run has ended: each hears it, whatever the ones before it do. Raises only what is no
+    error (Ctrl-C, an exit), once all have heard.
+    """
+    with contextlib.ExitStack() as stack:
+        # the last one in is the first one out
+        for listener in reversed([*listeners]):
+            stack.callback(_close, listener)
+
+
+def _close(listener: Listener) -> None:
+    try:
+        listener.close()
+    except Exception as error:
+        NOTES.warning("%s: %s, as it closed: %s", WARNING, name_of(listener), why(error))
+
+
+def name_of(listener: Listener) -> str:
+    """Its class, or what it is made of."""
+    heard = listener.heard if isinstance(listener, Hears) else listener
+    return str(getattr(heard, "__name__", type(heard).__name__))
+
+
+def why(error: BaseException) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")

@@ -65,7 +65,7 @@ def over_last_half(run: Run, metric: str) -> float:
     """Of single generators, over the evaluations of the second half: GANs go to and fro."""
     # Of one evaluation the number hangs on when it was: GANs go to and fro.
     rows = [r[metric] for r in last_half(run, "score") if r["player"] in run.pairs]
-    return float(np.nanmean(rows))
+    return float(np.mean(rows))
 
 
 def last_half(run: Run, kind: str) -> list[dict[str, Any]]:

@@ -16,8 +16,10 @@ import torch
 
 from raygan.controller.checkpoint import newest_valid
 from raygan.data.base import Samples, to_uint8
+from raygan.errors import DataError
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.networks.base import odds
+from raygan.service.runs.identity import data_seen
 from raygan.service.runs.run import Run
 from raygan.service.views.colours import MAIN, REAL, colour
 from raygan.service.views.paper import STYLE, legend, png
@@ -69,8 +71,6 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
     if not judges:
         return None
     networks = run.discriminators(judges)
-    generator = torch.Generator().manual_seed(0)
-    real = data.batch(500, generator, torch.device("cpu"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(judges) // 4),
@@ -89,24 +89,33 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             )
             # Logits that are not undecided at 0 are no log-odds: a sigmoid would say nothing.
             critic = threshold_of(own) != 0
+            real = _shown_to(run, player, data)
+            shown = [] if real is None else [("real", real, REAL, 0.7)]
+            shown.append(("generated", fake, colour(player, roles), 0.6))
             with torch.no_grad():
-                logits = [d(x) for x in (real, fake)]
+                logits = [d(x) for _, x, _, _ in shown]
             values = [x.flatten() if critic else odds(x).sigmoid() for x in logits]
-            bins = (
-                np.linspace(
-                    min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31
-                )
-                if critic
-                else np.linspace(0, 1, 31)
-            )
-            axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
-            axis.hist(
-                values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated"
-            )
-            axis.set_title(f"D of {player}", fontsize=8)
+            ends = (torch.cat(values).min(), torch.cat(values).max()) if critic else (0.0, 1.0)
+            bins = np.linspace(float(ends[0]), float(ends[1]), 31)
+            for (label, _, tint, alpha), value in zip(shown, values, strict=True):
+                axis.hist(value.numpy(), bins, color=tint, alpha=alpha, label=label)
+            there = " (its data are not here)" if real is None else ""
+            axis.set_title(f"D of {player}{there}", fontsize=8)
             axis.set_yticks([])
         legend(figure, axes.flat[0])
     return png(figure)
+
+
+def _shown_to(run: Run, player: str, data: Samples) -> torch.Tensor | None:
+    """Real samples of what this player's D has seen, (N, *shape); None where they are on another
+    machine.
+    """
+    try:
+        # others than the run's are told above the report, once
+        seen = data_seen(run, [player], data, other=True)[player]
+    except DataError:
+        return None
+    return seen.batch(500, torch.Generator().manual_seed(0), torch.device("cpu"))
 
 
 def latent_walk(run: Run, data: Samples) -> bytes | None:

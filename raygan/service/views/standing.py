@@ -7,13 +7,13 @@ stand for all, beside the players of other kinds; the others are in bands and he
 from __future__ import annotations
 
 import math
-import shlex
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from raygan.controller.bucket_copies import typed
 from raygan.metrics.ranking import deciding, verdict, way
 from raygan.service.runs.run import Run
 from raygan.service.views.tables import fate, waiting_line
@@ -166,7 +166,7 @@ def _swapping(run: Run) -> str:
     count = max(2, min(len(run.pairs), 4))
     return (
         f"{run.info['swaps']} swaps; not measured against pairs that never met: raygan evaluate"
-        f" {shlex.quote(run.name)} --metrics gam2 --control {count}"
+        f" {typed(run.path)} --metrics gam2 --control {count}"
     )
 
 
@@ -176,8 +176,8 @@ def _next(run: Run) -> str:
         name = next(iter(info["warnings"]))
         return f"{name}: {fate(name)}"
     if info.get("status") not in ("done", "degraded"):
-        return f"raygan status {shlex.quote(run.name)}"
-    return f"raygan sample {shlex.quote(run.name)} --from {run.main_player} -n 1024 -o samples.npz"
+        return f"raygan status {typed(run.path)}"
+    return f"raygan sample {typed(run.path)} --from {run.main_player} -n 1024 -o samples.npz"
 
 
 def actors(run: Run) -> int:

@@ -44,7 +44,7 @@ def written(parent: Path, pairs: int, strategy: str = "sgan") -> Run:
     folder.write("command.txt", "raygan train\n")
     rng = np.random.default_rng(0)
     means = np.array([(np.cos(t), np.sin(t)) for t in np.arange(8) * np.pi / 4])
-    scored = [p for p in players if not p.startswith("judge")] + ([MIXTURE] if pairs > 1 else [])
+    scored = plan.scored(config) + ([MIXTURE] if pairs > 1 else [])
     for step in STEPS:
         for i, player in enumerate(players):
             folder.metric(
@@ -105,6 +105,23 @@ def test_the_answers_name_the_bad_pair(reports: dict[int, tuple[Run, Path]]) -> 
     html = path.read_text()
     assert re.search(r"Which pair is bad\?</dt><dd>pair-127 \(\d+ %\)", html)
     assert "127 of 128 pairs have all 8 by themselves" in html
+
+
+@pytest.mark.parametrize("strategy", ["federated", "mdgan", "sgan"])
+def test_who_has_no_generator_is_not_judged(strategy: str, tmp_path: Path) -> None:
+    run = written(tmp_path, 3, strategy)
+    found = standing(run, entry_of(run))
+    said = dict(answers(run, entry_of(run), found))
+    assert ("Which pair is bad?" in said) == (strategy == "sgan")
+    assert ("pairs have all" in said["Is a mode lost?"]) == (strategy == "sgan")
+    assert said["Is a mode lost?"].startswith("global 8")
+    assert "global" in said["Who is best?"]
+    many = standing(written(tmp_path, 12, strategy), entry_of(run))
+    shown = many.of(run.players, run.roles)
+    assert "global" in shown
+    assert len(many.of(many.gone, run.roles)) == 3, "of many that are shown a few stand for all"
+    named = {many.told(p) for p in many.chosen()}
+    assert any("(best)" in name for name in named) == (strategy == "sgan")
 
 
 @pytest.mark.parametrize("status", ["done", "running"])

@@ -21,6 +21,7 @@ from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.networks.base import odds
 from raygan.service.runs.identity import data_seen
 from raygan.service.runs.run import Run
+from raygan.service.runs.verdicts import newest_verdicts
 from raygan.service.views.colours import MAIN, REAL, colour
 from raygan.service.views.paper import STYLE, legend, png
 from raygan.service.views.pictures import panels
@@ -245,11 +246,12 @@ def collect(
     run: Run, show: Show, data: Samples, found: Standing
 ) -> Sequence[tuple[str, str, bytes | None]]:
     """(title, sentence, PNG) for the report, in its order."""
+    judged = newest_verdicts(run)
     return [
         ("GAM-II",
          "Share of a generator's samples that a discriminator takes for real; hatched: they have"
-         " trained together.",
-         gam2_matrix(run)),
+         f" trained together. {judged.note if judged else ''}".rstrip(),
+         gam2_matrix(judged.found) if judged else None),
         ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.",
          generalisation(run)),
         ("What D says",

@@ -170,16 +170,14 @@ def _lost(scores: Mapping[str, Any], entry: Mapping[str, Any], found: Standing) 
 
 def _swapping(run: Run) -> str:
     """By GAM-II against pairs that never met, where that was measured."""
-    from raygan.controller.lines import read_json
+    from raygan.service.runs.verdicts import newest_verdicts
 
-    files = sorted(run.path.glob("gam2-seed*.json"))
-    if files and (said := read_json(run.path, files[-1].name, verdicts=dict)["verdicts"]):
-        return "; ".join(f"{who}: {what}" for who, what in said.items())
     count = max(2, min(len(run.pairs), 4))
-    return (
-        f"{run.info['swaps']} swaps; not measured against pairs that never met: raygan evaluate"
-        f" {typed(run.path)} --metrics gam2 --control {count}"
-    )
+    again = f"raygan evaluate {typed(run.path)} --metrics gam2 --control {count}"
+    if made := newest_verdicts(run, compared=True):
+        said = "; ".join(f"{who}: {what}" for who, what in made.found["verdicts"].items())
+        return f"{said} (of {made.old}; again: {again})" if made.old else said
+    return f"{run.info['swaps']} swaps; not measured against pairs that never met: {again}"
 
 
 def _next(run: Run) -> str:

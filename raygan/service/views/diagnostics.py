@@ -17,6 +17,7 @@ import torch
 from raygan.controller.checkpoint import newest_valid
 from raygan.data.base import Samples, to_uint8
 from raygan.errors import DataError
+from raygan.gan.random_streams import REACH, sample_prior
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.networks.base import odds
 from raygan.service.runs.identity import data_seen
@@ -34,7 +35,8 @@ from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdi
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 from raygan.service.views.meetings import gam2_matrix
 
-WALK = np.linspace(-3, 3, 9)
+WALKED = 9
+"""Pictures a dimension."""
 DIMENSIONS = 4
 
 
@@ -120,19 +122,20 @@ def _shown_to(run: Run, player: str, data: Samples) -> torch.Tensor | None:
 
 
 def latent_walk(run: Run, data: Samples) -> bytes | None:
-    """The best single generator along single dimensions of z, from -3 to 3, the others at one draw
-    (training pitfalls).
+    """The best single generator along single dimensions of z, from end to end of its prior, the
+    others at one draw (training pitfalls).
     """
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None or data.text:
         return None
     generators = run.generator(run.best)
     ((name, network),) = generators.networks.items()
-    z_dim = generators.priors[name][1]
-    # One draw for all panels: what differs between rows is the dimension alone.
-    base = torch.randn(z_dim, generator=torch.Generator().manual_seed(0))
+    prior, z_dim = generators.priors[name]
+    # One draw for all panels: what differs between rows is the dimension alone. By its own prior:
+    # what a uniform one never draws, G was never trained on.
+    base = sample_prior(prior, (1, z_dim), torch.Generator().manual_seed(0))
     dims = sorted({round(d) for d in np.linspace(0, z_dim - 1, min(DIMENSIONS, z_dim))})
-    walk = np.linspace(-3, 3, 60) if not data.is_images else WALK
+    walk = np.linspace(-REACH[prior], REACH[prior], WALKED if data.is_images else 60)
     grid = base.repeat(len(dims), len(walk), 1)
     for i, d in enumerate(dims):
         grid[i, :, d] = torch.from_numpy(walk).float()

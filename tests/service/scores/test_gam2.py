@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import raygan
+from raygan.cli import main
 from raygan.config import full_dump
 from raygan.errors import ConfigError
 from raygan.service.resuming import resume_run
@@ -186,6 +187,22 @@ def test_a_best_one_that_has_left_does_not_count(
     (run.path / "best.json").write_text('{"player": "pair-07", "by": "gam2", "average": 1}')
     assert run.best in run.pairs
     assert "best.json is of pair-07, which has left" in caplog.text
+
+
+def test_judges_are_added_and_each_judges_the_half_that_it_was_not_trained_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `--help` says: it said that they are the most a generator has, and 0 all."""
+    monkeypatch.setattr(scored_by_judges, "JUDGE_STEPS", 2)
+    path = str(small(tmp_path, "run", num_pairs=4).path)
+    own = gam2([path], 64, 0)["discriminators"]
+    out = gam2([path], 64, 0, judges=2)
+    assert list(out["discriminators"]) == [*own, "held-out judge 0", "held-out judge 1"]
+    assert [sum(v is not None for v in row) for row in out["rates"][len(own) :]] == [2, 2]
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "also so many fresh discriminators, each trained against half of the generators" in told
 
 
 def test_the_matrix_that_is_shown_is_of_the_newest_checkpoint_and_the_last_that_was_made(

@@ -43,6 +43,8 @@ def measure(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, A
             folder.status(rejected=rejected(last, evaluator))
         tell("writing metrics.parquet")
         folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+        # who closes next may take its time, and that is none of this
+        tell("")
         return folder.status(measured=True)
 
 

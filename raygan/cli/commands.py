@@ -110,7 +110,8 @@ VERBS: dict[str, Verb] = {
                               " torchscript:PATH.", "pixels"),
             "seed": SEED,
             "control": Flag("gam2: also so many pairs that never met.", "2"),
-            "judges": Flag("gam2: at most so many judges a generator; 0: all.", "0"),
+            "judges": Flag("gam2: also so many fresh discriminators, each trained against half of"
+                           " the generators, judging the other half.", "4"),
             "chains": Flag("ais: chains a sample.", "16"),
             "distributions": Flag("ais: steps between prior and posterior.", "1000"),
             "reject": REJECT, "json": JSON, "trust-code": TRUST, "other-data": OTHER_DATA,

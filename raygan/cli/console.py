@@ -152,6 +152,10 @@ class Live(Plain):
             self._next = time.monotonic() + 0.25
             self._live.update(self._table(run))
 
+    def trained(self) -> None:
+        """The table stands still from here on, and what is measured shows itself."""
+        self.close()
+
     def close(self) -> None:
         """Give the terminal back."""
         if self._live is not None:

@@ -39,6 +39,13 @@ class Guard:
                 self.warn(WARNING, text)
 
 
+def tell_trained(listeners: Iterable[Listener]) -> None:
+    """Nothing is left to train: each hears it, whatever the ones before it do."""
+    for listener in listeners:
+        with _told(listener, "as training ended"):
+            listener.trained()
+
+
 def close_all(listeners: Iterable[Listener]) -> None:
     """The run has ended: each hears it, whatever the ones before it do. Raises only what is no
     error (Ctrl-C, an exit), once all have heard.
@@ -50,10 +57,17 @@ def close_all(listeners: Iterable[Listener]) -> None:
 
 
 def _close(listener: Listener) -> None:
-    try:
+    with _told(listener, "as it closed"):
         listener.close()
+
+
+@contextlib.contextmanager
+def _told(listener: Listener, when: str) -> Iterator[None]:
+    """An error of a call that comes when the run's log is closed."""
+    try:
+        yield
     except Exception as error:
-        NOTES.warning("%s: %s, as it closed: %s", WARNING, name_of(listener), why(error))
+        NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, why(error))
 
 
 def name_of(listener: Listener) -> str:

@@ -62,8 +62,11 @@ class Listener:
     def done_already(self, path: Path, steps: int) -> None:
         """The run that was to be resumed is at its end."""
 
+    def trained(self) -> None:
+        """It came to its last step: what is measured at the end comes next, then `close`."""
+
     def close(self) -> None:
-        """The run has ended, well or not."""
+        """The run has ended, well or not, and run.json says all of it."""
 
 
 class Hears(Listener):
@@ -89,7 +92,7 @@ class Hears(Listener):
         self.tell("__call__", run, done)
 
     def close(self) -> None:
-        """The run has ended."""
+        """The run has ended, and run.json says all of it."""
         self.tell("close")
 
     def tell(self, what: str, *facts: Any) -> None:

@@ -85,6 +85,12 @@ def draw_watch() -> Callable[[], bool]:
     return lambda: not torch.equal(before, torch.get_rng_state())
 
 
+REACH = {"gaussian": 3.0, "uniform": 1.0}
+"""prior -> how far from 0 a number of z is worth a look: 3 standard deviations; the wall, beyond
+which nothing is ever drawn.
+"""
+
+
 def sample_prior(prior: str, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
     """z of shape (N, z_dim): N(0, 1) for "gaussian", U(-1, 1) for "uniform"."""
     if prior == "gaussian":

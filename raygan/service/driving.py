@@ -1,7 +1,7 @@
 """Drive a run that has a folder and a journal to its end.
 
-    listeners, executor -> Controller.run -> how it ended, in run.json -> floor and ceiling,
-                                             metrics.parquet
+    listeners, executor -> Controller.run -> how it ended, in run.json -> measure (measuring.py)
+                                                                       -> listeners close
 
 `train` and `resume_run` come here with all that is refused refused already; from here on every way
 out, an error or a signal too, leaves a folder that says how the run ended.
@@ -10,7 +10,6 @@ out, an error or a signal too, leaves a folder that says how the run ended.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import signal
 import time
@@ -20,20 +19,18 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.audience import close_all
+from raygan.controller.audience import close_all, tell_trained
 from raygan.controller.bucket_copies import (
     typed,
 )
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.controller import Controller
-from raygan.controller.evaluator import Evaluator
 from raygan.controller.files import say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
 from raygan.controller.lines import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener
 from raygan.controller.mirror import mirror_of
-from raygan.controller.notices import SCORES
 from raygan.controller.orders import Executor
 from raygan.controller.own_listeners import listeners_of
 from raygan.controller.run_folder import RunFolder
@@ -47,18 +44,16 @@ from raygan.errors import (
 from raygan.gan.device import CPU
 from raygan.own.calling import place, said
 from raygan.service.autopack import not_batched
+from raygan.service.measuring import measure
 from raygan.service.places import inline_device
 from raygan.service.runs.alive import who
-from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
-from raygan.service.scores.rejected import rejected
 from raygan.service.signals import listening
 from raygan.service.tracking.listener import Tracking
 from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
 from raygan.strategies.base import Setup
-from raygan.watching import tell
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -85,38 +80,29 @@ def drive(
     )  # fmt: skip
     end: dict[str, Any] = {}
     try:
-        with _signals(controller):
-            _open(controller, listeners, setup, problems, notes)
-            controller.run(checkpoint)
-        end = _outcome(controller)
-    except BaseException as error:
-        end, told = _failure(error, folder.path)
-        if told is None:
-            raise
-        raise told from told.__cause__
+        try:
+            with _signals(controller):
+                _open(controller, listeners, setup, problems, notes)
+                controller.run(checkpoint)
+            end = _outcome(controller)
+        except BaseException as error:
+            end, told = _failure(error, folder.path)
+            if told is None:
+                raise
+            raise told from told.__cause__
+        finally:
+            # The folder says how it ended before listeners close: one that hangs or raises there, a
+            # tracker without a network say, leaves no run that is "running" for ever.
+            controller.log.end(str(end.get("status", "failed")))
+            _say(
+                folder, **end, steps=controller.state.done, **controller.state.told(),
+                measured=False,
+            )  # fmt: skip
+        # Before they close, too: what is measured is among the last words that they pass on.
+        tell_trained(listeners)
+        known = measure(folder, setup, end)
     finally:
-        # The folder says how it ended before listeners close: one that hangs or raises there, a
-        # tracker without a network say, leaves no run that is "running" for ever.
-        controller.log.end(str(end.get("status", "failed")))
-        _over(
-            folder, listeners, **end, steps=controller.state.done, **controller.state.told(),
-            measured=False,
-        )  # fmt: skip
-    tell("measuring floor and ceiling")
-    # One for both, made where an error of it costs no run: its suite's real samples and classifier
-    # need not be had twice.
-    evaluator = functools.cache(lambda: Evaluator(setup))
-    known = _tell_protocols(folder, evaluator, end)
-    points = not (data.is_images or data.text)
-    if config.evaluation.reject == "always" or (config.evaluation.reject == "points" and points):
-        tell("sampling with rejection")
-        last = Run(folder.path.resolve(), known)
-        known = folder.status(rejected=rejected(last, evaluator))
-    tell("writing metrics.parquet")
-    folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
-    known = folder.status(measured=True)
-    folder.mirror()
-    # `known`: on a full disk run.json lacks what was just said of the scores (decision 54).
+        _close(folder, listeners)
     return Run(folder.path.resolve(), known)
 
 
@@ -133,22 +119,32 @@ def _begun(
         return listeners, Controller(config, folder, make, listeners, setup.num_samples, journal)
     except BaseException as error:
         end, told = _failure(error, folder.path)
-        _over(folder, listeners, **end)
+        try:
+            _say(folder, **end)
+        finally:
+            _close(folder, listeners)
         if told is None:
             raise
         raise told from told.__cause__
 
 
-def _over(folder: RunFolder, listeners: Sequence[Listener], **how: Any) -> None:
-    """The folder says how it ended, then everybody hears it: each, whatever becomes of another."""
-    with contextlib.ExitStack() as last:
-        # the last one in is the first one out
-        last.callback(tell_unwritten, folder)
-        last.callback(close_all, listeners)
-        last.callback(folder.close)
+def _say(folder: RunFolder, **how: Any) -> None:
+    """The folder says how it ended."""
+    try:
         # a run that somebody else has taken over is theirs to tell of
         with contextlib.suppress(StaleEpochError):
             folder.status(**how, ended=time.time())  # noqa: TID251  shown only
+    finally:
+        # with the room that is kept free for it: on a full disk it would not be said until later
+        folder.close()
+
+
+def _close(folder: RunFolder, listeners: Sequence[Listener]) -> None:
+    """Everybody hears the end: each, whatever becomes of another."""
+    try:
+        close_all(listeners)
+    finally:
+        tell_unwritten(folder)
 
 
 def _executors(setup: Setup, name: str, inline: bool) -> Callable[[], Executor]:
@@ -251,21 +247,6 @@ def told(data: Samples) -> dict[str, Any]:
     """What run.json keeps of a reader's work: the record, and the way back to the data's units."""
     out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
     return {**out, "scaling": data.scaling.plain()} if data.scaling else out
-
-
-def _tell_protocols(
-    folder: RunFolder, evaluator: Callable[[], Evaluator], end: dict[str, Any]
-) -> dict[str, Any]:
-    """What the scores mean. A metric that fails here too costs no run: it ends degraded, as with
-    scores that are missing.
-    """
-    try:
-        return folder.status(protocols=evaluator().protocols())
-    except Exception as error:  # of any metric, also one that users bring
-        why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
-        return folder.status(
-            status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})}
-        )
 
 
 def _signals(controller: Controller) -> contextlib.AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """A run that fails before its first step: the folder says so, and nothing stays open."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done
 from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, RayganError, StaleEpochError
-from raygan.service import driving
+from raygan.service import driving, measuring
 from raygan.service.resuming import resume_run
 from raygan.service.runs import summary
 from raygan.service.runs.run import Run
@@ -83,6 +84,9 @@ class Breaks(Listener):
 
     def __call__(self, run: Running, done: Done) -> None:
         self._at("call")
+
+    def trained(self) -> None:
+        self._at("trained")
 
     def close(self) -> None:
         self._at("close")
@@ -180,16 +184,17 @@ def test_a_run_that_is_killed_while_it_is_measured_is_measured_when_it_is_resume
     def dies(*args: Any, **options: Any) -> Any:
         raise Killed
 
-    name = {"protocols": "_tell_protocols", "parquet": "parquet"}[what]
-    kept = getattr(driving, name)
-    monkeypatch.setattr(driving, name, dies)
+    name = {"protocols": "tell_protocols", "parquet": "parquet"}[what]
+    kept, heard = getattr(measuring, name), Heard()
+    monkeypatch.setattr(measuring, name, dies)
     with pytest.raises(Killed):
-        begun(tmp_path)
+        begun(tmp_path, heard)
+    assert heard.closed == 1, "also of what is no error"
     run = Run.load(tmp_path / "mine")
     trained = len(run.training)
-    assert run.info["status"] == "done"
+    assert (run.info["status"], run.info["measured"]) == ("done", False)
     assert not (run.path / "metrics.parquet").exists()
-    monkeypatch.setattr(driving, name, kept)
+    monkeypatch.setattr(measuring, name, kept)
     again = resume_run(run.path)
     assert (again.info["status"], again.info["measured"]) == ("done", True)
     assert again.info["protocols"]
@@ -198,3 +203,52 @@ def test_a_run_that_is_killed_while_it_is_measured_is_measured_when_it_is_resume
     before = (run.path / "run.json").read_bytes()
     resume_run(run.path)
     assert (run.path / "run.json").read_bytes() == before, "done already"
+
+
+class Reads(Listener):
+    """What run.json says when all is trained, and when it closes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen = list[dict[str, Any]]()
+
+    def trained(self) -> None:
+        self.seen.append(json.loads((self.path / "run.json").read_text()))
+
+    def close(self) -> None:
+        self.trained()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_closes_finds_all_that_run_json_will_ever_say(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker passes it on, the bucket keeps it."""
+
+    def broken(*args: Any) -> Any:
+        raise RuntimeError("no suite")
+
+    if fails:
+        monkeypatch.setattr(measuring, "Evaluator", broken)
+    heard = Reads(tmp_path / "mine")
+    begun(tmp_path, Breaks("trained", OSError(5, "Input/output error")), heard)
+    trained, closed = heard.seen
+    assert (trained["status"], trained["measured"]) == ("done", False), "safe before it is measured"
+    assert (closed["status"], closed["measured"]) == ("degraded" if fails else "done", True)
+    assert ("protocols" in closed) is not fails
+    assert (heard.path / "metrics.parquet").exists()
+    assert json.loads((heard.path / "run.json").read_text()) == closed
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_is_measured_lets_all_hear_the_end(
+    signum: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "parquet", lambda path: signal.raise_signal(signum))
+    heard, before = Heard(), signal.getsignal(signum)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as ended:
+        begun(tmp_path, heard)
+    assert getattr(ended.value, "code", 143) == 143
+    info = json.loads((tmp_path / "mine/run.json").read_text())
+    assert (info["status"], info["measured"], heard.closed) == ("done", False, 1)
+    assert signal.getsignal(signum) is before

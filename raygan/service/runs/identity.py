@@ -5,7 +5,8 @@ ones), the SHA-256 of what they hold in run.json.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from raygan.data.base import Samples
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.service.runs.run import Run
-from raygan.strategies.base import load_data
-from raygan.strategies.partition import pinned
+from raygan.strategies.base import load_data, with_data
+from raygan.strategies.partition import own_parts, part_of, pinned
 from raygan.strategies.sources import sources_of
 
 
@@ -103,6 +104,23 @@ def run_data(run: Run, other: bool = False) -> Samples:
     if not other and (why := other_data(run.info, data)):
         raise DataError(f"run {shown(run.path)!r}: {why}")
     return data
+
+
+def data_seen(
+    run: Run, players: Sequence[str], whole: Samples, other: bool = False
+) -> dict[str, Samples]:
+    """What the D of each of these has trained on: its own part where it has one, else the whole.
+    Raises DataError where that is not on this machine, or is other data than the run's, unless
+    `other` says that this is meant.
+    """
+    # A D has seen its own part only: against the whole it would take for fake what others have.
+    apart = [p for p in with_data(run.config) if p in players]
+    parts = own_parts(run.config, apart, whole.outline, whole)
+    told = {p: part_of(f"part of {p}", part) for p, part in parts.items()}
+    # Pairs' own SOURCEs are in no outline: what they hold is compared here.
+    if not other and (why := other_data(run.info, replace(whole, parts=told))):
+        raise DataError(f"run {shown(run.path)!r}: {why}")
+    return {player: parts.get(player, whole) for player in players}
 
 
 def data_note(run: Run, data: Samples | None = None) -> str:

@@ -11,6 +11,7 @@ group        one run's generators and discriminators (the mixture has none, a gl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -81,6 +82,10 @@ def gam2(
     ]).reshape(len(bench), len(names))  # fmt: skip
     found = scores(rates, names, seed)
     out = {
+        # for whoever looks later: of which checkpoint of the run it lies in, and which file is the
+        # last of several
+        **mark_of(runs[0].checkpoint("judged")),
+        "time": time.time(),  # noqa: TID251  an order of files, nothing is measured by it
         "groups": groups,
         "generators": names,
         "discriminators": {d: {"error_on_real": 1 - j.share(real)} for d, j in bench.items()},

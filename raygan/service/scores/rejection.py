@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from raygan.config import Config
-from raygan.controller.bucket_copies import shown
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
 from raygan.gan.bundle import unpack
@@ -27,10 +26,9 @@ from raygan.gan.random_streams import Streams, derive_seed
 from raygan.gan.types import State
 from raygan.networks.base import odds
 from raygan.service.runs.generators import Generators, Judge
-from raygan.service.runs.identity import other_data, run_data
+from raygan.service.runs.identity import data_seen, run_data
 from raygan.service.runs.run import Run
-from raygan.strategies.base import strategy_of, with_data
-from raygan.strategies.partition import own_parts, part_of
+from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import Roles, role_of
 
 STEPS, BATCH = 1000, 512
@@ -109,24 +107,13 @@ def courts_of(names: Sequence[str], roles: Roles, states: Mapping[str, State]) -
 
 
 def _data(run: Run, owners: Sequence[str], others: bool) -> dict[str, Samples]:
-    """What each of these has trained on: its own part where it has one, else the whole. Raises
-    DataError where they are not on this machine, or are others than the run's and `others` is not
-    said.
-    """
-    # A D has seen its own part only: against the whole it would reject what other pairs have.
-    apart = [p for p in with_data(run.config) if p in owners]
+    """What each of these has trained on. Raises DataError, as `data_seen` does."""
     try:
-        whole = run_data(run, others)
-        parts = own_parts(run.config, apart, whole.outline, whole)
-        told = {p: part_of(f"part of {p}", part) for p, part in parts.items()}
-        # Pairs' own SOURCEs are in no outline: what they hold is compared here.
-        if not others and (why := other_data(run.info, replace(whole, parts=told))):
-            raise DataError(f"run {shown(run.path)!r}: {why}")
+        return data_seen(run, owners, run_data(run, others), others)
     except DataError as error:
         raise DataError(
             f"--reject needs the run's training data, for its D to go on: {error}"
         ) from None
-    return {owner: parts.get(owner, whole) for owner in owners}
 
 
 def calibrated(

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from ray import serve
 
 from raygan.errors import RayganError
+from raygan.gan.random_streams import REACH
 from raygan.service.scores.formats import MEDIA, Format, encoded
 from raygan.service.serving.source import Rolling, Source, numbers
 
@@ -146,12 +147,12 @@ class Service:
         """What is served, and whether it is the newest."""
         rolling, model = self.rolling, self.rolling.model
         made, shape = model.generators, await self.shape()
+        prior, z_dim = next(iter(made.priors.values()))
         return {
             "status": "stale" if rolling.failed else "ok", "problem": rolling.failed,
             "source": rolling.source.path, "which": model.which, "checkpoint": model.checkpoint,
             "rolled": rolling.rolled, "generators": list(made.networks), "shape": shape,
-            "z_dim": next(iter(made.priors.values()))[1],
-            "prior": next(iter(made.priors.values()))[0], "rejection": bool(made.judges),
+            "z_dim": z_dim, "prior": prior, "reach": REACH[prior], "rejection": bool(made.judges),
             "share_kept": made.share_kept, "text": bool(made.alphabet),
         }  # fmt: skip
 

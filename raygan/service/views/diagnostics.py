@@ -16,9 +16,13 @@ import torch
 
 from raygan.controller.checkpoint import newest_valid
 from raygan.data.base import Samples, to_uint8
+from raygan.errors import DataError
+from raygan.gan.random_streams import REACH, sample_prior
 from raygan.metrics.classifier import load_classifier, probabilities
 from raygan.networks.base import odds
+from raygan.service.runs.identity import data_seen
 from raygan.service.runs.run import Run
+from raygan.service.runs.verdicts import newest_verdicts
 from raygan.service.views.colours import MAIN, REAL, colour
 from raygan.service.views.paper import STYLE, legend, png
 from raygan.service.views.pictures import panels
@@ -31,7 +35,8 @@ from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdi
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 from raygan.service.views.meetings import gam2_matrix
 
-WALK = np.linspace(-3, 3, 9)
+WALKED = 9
+"""Pictures a dimension."""
 DIMENSIONS = 4
 
 
@@ -69,8 +74,6 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
     if not judges:
         return None
     networks = run.discriminators(judges)
-    generator = torch.Generator().manual_seed(0)
-    real = data.batch(500, generator, torch.device("cpu"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             -(-len(judges) // 4),
@@ -89,40 +92,50 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
             )
             # Logits that are not undecided at 0 are no log-odds: a sigmoid would say nothing.
             critic = threshold_of(own) != 0
+            real = _shown_to(run, player, data)
+            shown = [] if real is None else [("real", real, REAL, 0.7)]
+            shown.append(("generated", fake, colour(player, roles), 0.6))
             with torch.no_grad():
-                logits = [d(x) for x in (real, fake)]
+                logits = [d(x) for _, x, _, _ in shown]
             values = [x.flatten() if critic else odds(x).sigmoid() for x in logits]
-            bins = (
-                np.linspace(
-                    min(float(v.min()) for v in values), max(float(v.max()) for v in values), 31
-                )
-                if critic
-                else np.linspace(0, 1, 31)
-            )
-            axis.hist(values[0].numpy(), bins, color=REAL, alpha=0.7, label="real")
-            axis.hist(
-                values[1].numpy(), bins, color=colour(player, roles), alpha=0.6, label="generated"
-            )
-            axis.set_title(f"D of {player}", fontsize=8)
+            ends = (torch.cat(values).min(), torch.cat(values).max()) if critic else (0.0, 1.0)
+            bins = np.linspace(float(ends[0]), float(ends[1]), 31)
+            for (label, _, tint, alpha), value in zip(shown, values, strict=True):
+                axis.hist(value.numpy(), bins, color=tint, alpha=alpha, label=label)
+            there = " (its data are not here)" if real is None else ""
+            axis.set_title(f"D of {player}{there}", fontsize=8)
             axis.set_yticks([])
         legend(figure, axes.flat[0])
     return png(figure)
 
 
+def _shown_to(run: Run, player: str, data: Samples) -> torch.Tensor | None:
+    """Real samples of what this player's D has seen, (N, *shape); None where they are on another
+    machine.
+    """
+    try:
+        # others than the run's are told above the report, once
+        seen = data_seen(run, [player], data, other=True)[player]
+    except DataError:
+        return None
+    return seen.batch(500, torch.Generator().manual_seed(0), torch.device("cpu"))
+
+
 def latent_walk(run: Run, data: Samples) -> bytes | None:
-    """The best single generator along single dimensions of z, from -3 to 3, the others at one draw
-    (training pitfalls).
+    """The best single generator along single dimensions of z, from end to end of its prior, the
+    others at one draw (training pitfalls).
     """
     checkpoint, _ = newest_valid(run.path)
     if checkpoint is None or data.text:
         return None
     generators = run.generator(run.best)
     ((name, network),) = generators.networks.items()
-    z_dim = generators.priors[name][1]
-    # One draw for all panels: what differs between rows is the dimension alone.
-    base = torch.randn(z_dim, generator=torch.Generator().manual_seed(0))
+    prior, z_dim = generators.priors[name]
+    # One draw for all panels: what differs between rows is the dimension alone. By its own prior:
+    # what a uniform one never draws, G was never trained on.
+    base = sample_prior(prior, (1, z_dim), torch.Generator().manual_seed(0))
     dims = sorted({round(d) for d in np.linspace(0, z_dim - 1, min(DIMENSIONS, z_dim))})
-    walk = np.linspace(-3, 3, 60) if not data.is_images else WALK
+    walk = np.linspace(-REACH[prior], REACH[prior], WALKED if data.is_images else 60)
     grid = base.repeat(len(dims), len(walk), 1)
     for i, d in enumerate(dims):
         grid[i, :, d] = torch.from_numpy(walk).float()
@@ -236,11 +249,12 @@ def collect(
     run: Run, show: Show, data: Samples, found: Standing
 ) -> Sequence[tuple[str, str, bytes | None]]:
     """(title, sentence, PNG) for the report, in its order."""
+    judged = newest_verdicts(run)
     return [
         ("GAM-II",
          "Share of a generator's samples that a discriminator takes for real; hatched: they have"
-         " trained together.",
-         gam2_matrix(run)),
+         f" trained together. {judged.note if judged else ''}".rstrip(),
+         gam2_matrix(judged.found) if judged else None),
         ("Does D generalise?", "Cost on training and on held-out batches, mean over the players.",
          generalisation(run)),
         ("What D says",

@@ -9,6 +9,7 @@ It can look, and nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -65,8 +66,10 @@ class Page:
     def look(self) -> None:
         """Once; draws the pictures again when there is something new to see."""
         self.more = self.feed.refresh()
+        what = read_by_pictures(self.feed.run.path)
         self.seen = state(self.feed.run)
-        what = self.seen["progress"], self.seen["swaps"], self.seen["status"], len(self._samples())
+        # By the files, not by what was seen: floor and ceiling, a late row or its repetition move
+        # neither progress nor status. Before they are read: what comes meanwhile is drawn next.
         if self.data is None or what == self._drawn:
             return
         self._drawn = what
@@ -79,9 +82,6 @@ class Page:
         # All at once: a page never shows pictures of two moments.
         self.pictures = made
         self.version += 1
-
-    def _samples(self) -> list[Path]:
-        return list((self.feed.run.path / "samples").glob("*.npy"))
 
     # ----------------------------------------------------------------------------------------------
     # serving
@@ -127,6 +127,18 @@ class Page:
         if found is None:
             raise web.HTTPNotFound(text="no such picture yet\n")
         return web.Response(body=found[1], content_type="image/png")
+
+
+def read_by_pictures(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file that `drawings` read, with what changes when it does."""
+    logs = ("run.json", "config.json", "metrics.jsonl", "events.jsonl", "schedule.jsonl")
+    out = dict[str, tuple[int, int]]()
+    for path in [*(folder / name for name in logs), *(folder / "samples").glob("*.npy")]:
+        # not there yet, or replaced just now
+        with contextlib.suppress(OSError):
+            facts = path.stat()
+            out[path.name] = facts.st_mtime_ns, facts.st_size
+    return out
 
 
 def serve(feed: Feed, host: str, port: int) -> None:

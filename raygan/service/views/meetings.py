@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from raygan.controller.lines import read_json
 from raygan.service.runs.run import Run
 from raygan.service.views import crowd
 from raygan.service.views.colours import shade
@@ -94,12 +93,8 @@ def _seats_as_columns(
     )  # fmt: skip
 
 
-def gam2_matrix(run: Run) -> bytes | None:
-    """The newest GAM-II matrix: bright: many samples taken for real; hatched: the two have met."""
-    files = sorted(run.path.glob("gam2-seed*.json"))
-    if not files:
-        return None
-    found = read_json(run.path, files[-1].name, rates=list, generators=list, discriminators=dict)
+def gam2_matrix(found: Mapping[str, Any]) -> bytes:
+    """A GAM-II matrix: bright: many samples taken for real; hatched: the two have met."""
     rates = np.array([[np.nan if v is None else v for v in row] for row in found["rates"]])
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(

@@ -43,7 +43,7 @@ def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
                 elif step in show[player]:
                     _draw(axis, show[player][step], data, colour(player, roles))
                 else:
-                    axis.axis("off")
+                    _empty(axis)
                 if i == 0:
                     axis.set_title(f"step {step}", fontsize=9)
                 if j == 0:
@@ -56,6 +56,14 @@ def _real(data: Samples) -> npt.NDArray[np.generic]:
 
     batch = data.held_out_batch(64 if data.is_images else 1000, torch.Generator().manual_seed(0))
     return to_uint8(batch) if data.is_images else np.asarray(batch.numpy())
+
+
+def _empty(axis: Any) -> None:
+    """Nothing but its row's name and its column's step: axis("off") would hide those too."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+    axis.patch.set_visible(False)
 
 
 def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any) -> None:

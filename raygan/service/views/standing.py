@@ -7,13 +7,13 @@ stand for all, beside the players of other kinds; the others are in bands and he
 from __future__ import annotations
 
 import math
-import shlex
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from raygan.controller.bucket_copies import typed
 from raygan.metrics.ranking import deciding, verdict, way
 from raygan.service.runs.run import Run
 from raygan.service.views.tables import fate, waiting_line
@@ -34,6 +34,15 @@ class Standing:
     metric: str | None
     gone: Mapping[str, float]
     """pair -> its way from noise to real data; NaN where it has none."""
+    unjudged: frozenset[str] = frozenset()
+    """Pairs without a generator of their own (a federated site): they are shown, and nobody asks
+    how good they are.
+    """
+
+    @cached_property
+    def judged(self) -> list[str]:
+        """Pairs whose samples are scored."""
+        return [p for p in self.gone if p not in self.unjudged]
 
     @cached_property
     def order(self) -> list[str]:
@@ -58,7 +67,8 @@ class Standing:
 
     def told(self, player: str) -> str:
         """As a legend names it."""
-        what = self.chosen().get(player)
+        # of those without a score some are shown, and none is the best
+        what = self.chosen().get(player) if math.isfinite(self.gone.get(player, math.nan)) else ""
         return f"{player} ({what})" if what else player
 
     def dashes(self, player: str) -> str:
@@ -97,7 +107,8 @@ def standing(run: Run, entry: Mapping[str, Any]) -> Standing:
         p: way(metric, scores.get(p, {}).get(metric), floor, ceiling) if metric else math.nan
         for p in run.pairs
     }
-    return Standing(metric, gone)
+    roles = run.roles
+    return Standing(metric, gone, frozenset(p for p in gone if not role_of(p, roles).scored))
 
 
 def answers(run: Run, entry: Mapping[str, Any], found: Standing) -> list[tuple[str, str]]:
@@ -106,7 +117,8 @@ def answers(run: Run, entry: Mapping[str, Any], found: Standing) -> list[tuple[s
     told = [
         ("Who is best?", verdict(scores, entry["floor"], entry["ceiling"]) or _no_scores(scores))
     ]
-    told.append(("Which pair is bad?", _bad(found)))
+    if found.judged:
+        told.append(("Which pair is bad?", _bad(found)))
     if lost := _lost(scores, entry, found):
         told.append(("Is a mode lost?", lost))
     if info.get("swaps"):
@@ -146,28 +158,26 @@ def _lost(scores: Mapping[str, Any], entry: Mapping[str, Any], found: Standing) 
     if math.isnan(way(metric, 0.0, entry["floor"], entry["ceiling"])):
         return f"{metric} cannot tell: noise has all of them"
     total = entry["ceiling"][metric]
-    whole = [p for p in found.gone if scores.get(p, {}).get(metric, 0) >= total]
     others = [
         f"{p} {scores[p][metric]:g}" for p in scores if p not in found.gone and metric in scores[p]
     ]
-    alone = f"{len(whole)} of {len(found.gone)} pairs have all {total:g} by themselves ({metric})"
-    return "; ".join([f"{', '.join(others)} of {total:g}" if others else "", alone]).removeprefix(
-        "; "
-    )
+    told = [f"{', '.join(others)} of {total:g}"] if others else []
+    if pairs := found.judged:
+        whole = sum(scores.get(p, {}).get(metric, 0) >= total for p in pairs)
+        told.append(f"{whole} of {len(pairs)} pairs have all {total:g} by themselves ({metric})")
+    return "; ".join(told)
 
 
 def _swapping(run: Run) -> str:
     """By GAM-II against pairs that never met, where that was measured."""
-    from raygan.controller.lines import read_json
+    from raygan.service.runs.verdicts import newest_verdicts
 
-    files = sorted(run.path.glob("gam2-seed*.json"))
-    if files and (said := read_json(run.path, files[-1].name, verdicts=dict)["verdicts"]):
-        return "; ".join(f"{who}: {what}" for who, what in said.items())
     count = max(2, min(len(run.pairs), 4))
-    return (
-        f"{run.info['swaps']} swaps; not measured against pairs that never met: raygan evaluate"
-        f" {shlex.quote(run.name)} --metrics gam2 --control {count}"
-    )
+    again = f"raygan evaluate {typed(run.path)} --metrics gam2 --control {count}"
+    if made := newest_verdicts(run, compared=True):
+        said = "; ".join(f"{who}: {what}" for who, what in made.found["verdicts"].items())
+        return f"{said} (of {made.old}; again: {again})" if made.old else said
+    return f"{run.info['swaps']} swaps; not measured against pairs that never met: {again}"
 
 
 def _next(run: Run) -> str:
@@ -176,8 +186,8 @@ def _next(run: Run) -> str:
         name = next(iter(info["warnings"]))
         return f"{name}: {fate(name)}"
     if info.get("status") not in ("done", "degraded"):
-        return f"raygan status {shlex.quote(run.name)}"
-    return f"raygan sample {shlex.quote(run.name)} --from {run.main_player} -n 1024 -o samples.npz"
+        return f"raygan status {typed(run.path)}"
+    return f"raygan sample {typed(run.path)} --from {run.main_player} -n 1024 -o samples.npz"
 
 
 def actors(run: Run) -> int:

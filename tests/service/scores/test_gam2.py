@@ -1,5 +1,6 @@
 """GAM-II over whole runs: whose D counts, by which threshold, against which group."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -8,16 +9,19 @@ from typing import Any
 import pytest
 
 import raygan
+from raygan.cli import main
 from raygan.config import full_dump
 from raygan.errors import ConfigError
 from raygan.service.resuming import resume_run
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
+from raygan.service.runs.verdicts import newest_verdicts
 from raygan.service.scores import gam2 as scored_by_judges
 from raygan.service.scores.export import fit_mixture
 from raygan.service.scores.gam2 import gam2
-from raygan.service.views.diagnostics import verdict_histograms
-from raygan.service.views.standing import Standing
+from raygan.service.views.diagnostics import collect, verdict_histograms
+from raygan.service.views.drawings import entry_of
+from raygan.service.views.standing import Standing, answers, standing
 from tests.conftest import TINY
 
 
@@ -183,3 +187,60 @@ def test_a_best_one_that_has_left_does_not_count(
     (run.path / "best.json").write_text('{"player": "pair-07", "by": "gam2", "average": 1}')
     assert run.best in run.pairs
     assert "best.json is of pair-07, which has left" in caplog.text
+
+
+def test_judges_are_added_and_each_judges_the_half_that_it_was_not_trained_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `--help` says: it said that they are the most a generator has, and 0 all."""
+    monkeypatch.setattr(scored_by_judges, "JUDGE_STEPS", 2)
+    path = str(small(tmp_path, "run", num_pairs=4).path)
+    own = gam2([path], 64, 0)["discriminators"]
+    out = gam2([path], 64, 0, judges=2)
+    assert list(out["discriminators"]) == [*own, "held-out judge 0", "held-out judge 1"]
+    assert [sum(v is not None for v in row) for row in out["rates"][len(own) :]] == [2, 2]
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "also so many fresh discriminators, each trained against half of the generators" in told
+
+
+def test_the_matrix_that_is_shown_is_of_the_newest_checkpoint_and_the_last_that_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not the last by the spelling of its seed."""
+    run, other = (
+        small(tmp_path, name, strategy={"name": "gap", "swap_every": 5})
+        for name in ("run", "other")
+    )
+    alone = small(tmp_path, "alone")
+    assert newest_verdicts(run) is None
+    clock = itertools.count(1.0)
+    monkeypatch.setattr(scored_by_judges.time, "time", lambda: next(clock))
+
+    def shown(compared: bool = False) -> tuple[int, str]:
+        made = newest_verdicts(run, compared=compared)
+        assert made is not None
+        return made.found["protocol"]["seed"], made.old
+
+    for seed in (2, 10):
+        gam2([str(run.path), str(other.path)], 64, seed)
+    assert shown() == (10, "")
+    gam2([str(run.path), str(alone.path)], 64, 9)
+    gam2([str(run.path), str(other.path)], 64, 2)
+    assert shown() == (2, "")
+    assert shown(compared=True) == (9, ""), "the last one has nothing to say of that"
+    (run.path / "gam2-seed99.json").write_text("{")
+    assert shown() == (2, "")
+    assert "gam2-seed99.json is damaged" in caplog.text
+    resume_run(run.path, extra_steps=12)
+    assert shown() == (2, "step 12, and the newest checkpoint of step 24")
+    entry = entry_of(run)
+    said = dict(answers(run, entry, standing(run, entry)))["Did swapping help?"]
+    assert "of step 12, and the newest checkpoint of step 24; again: raygan evaluate" in said
+    title, note, png = collect(run, {}, run_data(run), standing(run, entry))[0]
+    assert title == "GAM-II"
+    assert note.endswith("Of step 12, and the newest checkpoint of step 24.")
+    assert png
+    gam2([str(run.path), str(other.path)], 64, 1)
+    assert shown() == (1, "")

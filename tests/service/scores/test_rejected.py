@@ -8,7 +8,7 @@ import pytest
 
 import raygan
 from raygan.errors import CheckpointError
-from raygan.service import driving
+from raygan.service import measuring
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejected as rejected_scores
@@ -89,7 +89,7 @@ def test_an_evaluator_that_cannot_be_made_at_the_end_costs_no_run(
     def broken(*_: object) -> None:
         raise RuntimeError("no suite")
 
-    monkeypatch.setattr(driving, "Evaluator", broken)
+    monkeypatch.setattr(measuring, "Evaluator", broken)
     run = trained(tmp_path, "always")
     assert (run.info["status"], run.info["exit_code"]) == ("degraded", 4)
     assert run.info["rejected"] == {"player": "global", "missing": "RuntimeError: no suite"}

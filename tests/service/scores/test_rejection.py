@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from raygan.metrics.modes import mode_scores
 from raygan.networks.base import odds
 from raygan.service.resuming import resume_run
 from raygan.service.runs.generators import Generators, Judge
+from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
 from raygan.service.scores.evaluate import evaluate_runs, table
 from raygan.service.scores.export import export
 from raygan.service.scores.rejection import calibrated, courts_of, rejecting
 from raygan.service.scores.sampling import write_samples
+from raygan.service.views import diagnostics
+from raygan.service.views.standing import Standing
 from raygan.strategies.roles import Role
 from tests.conftest import TINY
 
@@ -145,6 +149,18 @@ def places(folder: Path) -> dict[str, str]:
     return found
 
 
+def noted_as(
+    shown_to: Callable[..., torch.Tensor], into: dict[str, torch.Tensor]
+) -> Callable[..., torch.Tensor]:
+    """The same; what each player's D is shown is kept."""
+
+    def shows(run: Run, player: str, data: Samples) -> torch.Tensor:
+        into[player] = shown_to(run, player, data)
+        return into[player]
+
+    return shows
+
+
 @pytest.mark.parametrize("own", [True, False], ids=["own sources", "clusters"])
 def test_each_d_goes_on_on_what_its_pair_trains_on(
     tmp_path: Path, own: bool, monkeypatch: pytest.MonkeyPatch
@@ -165,6 +181,13 @@ def test_each_d_goes_on_on_what_its_pair_trains_on(
     told = run.info["data"]["parts"]
     assert {p: x.sha256 for p, x in seen.items()} == {p: told[p]["sha256"] for p in run.pairs}
     assert all(len(x.train) == told[p]["train"] for p, x in seen.items())
+    # "What D says" shows it the same ones as real.
+    shown: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(diagnostics, "_shown_to", noted_as(diagnostics._shown_to, shown))
+    standing = Standing(None, dict.fromkeys(run.pairs, 0.0))
+    assert diagnostics.verdict_histograms(run, run_data(run), standing)
+    assert {p: set(map(tuple, x.tolist())) - set(map(tuple, seen[p].train.tolist()))
+            for p, x in shown.items()} == {p: set() for p in run.pairs}  # fmt: skip
     if not own:
         return
     with np.load(tmp_path / "pair-01.npz") as archive:
@@ -177,6 +200,9 @@ def test_each_d_goes_on_on_what_its_pair_trains_on(
         rejecting(run, "mixture")
     assert "\n" not in str(caught.value)
     assert rejecting(run, "pair:0").judges, "its own is there"
+    shown.clear()
+    assert diagnostics.verdict_histograms(run, run_data(run, True), standing)
+    assert [p for p, x in shown.items() if x is None] == ["pair-01"]
 
 
 def test_what_d_goes_on_against_is_never_what_it_judges(

@@ -69,6 +69,7 @@ def test_every_route(served: tuple[Run, str]) -> None:
     assert Image.open(io.BytesIO(got(address, "sample?format=png")[0])).format == "PNG"
     health = json.loads(got(address, "health")[0])
     assert (health["status"], health["which"], health["shape"]) == ("ok", run.main_player, [2])
+    assert (health["prior"], health["reach"]) == ("gaussian", 3.0)
     z = ",".join(["0.1"] * health["z_dim"])
     assert json.loads(got(address, f"latent?z={z}")[0])["shape"] == [1, 2]
     assert b"raygan_serve_requests_total" in got(address, "metrics")[0]

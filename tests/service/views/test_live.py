@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from raygan.config import resolve
+from raygan.controller.run_folder import RunFolder
 from raygan.service.runs.run import Run
 from raygan.service.training import train
 from raygan.service.views import live
@@ -19,6 +21,7 @@ from raygan.service.views.door import Door
 from raygan.service.views.drawings import Drawing
 from raygan.service.views.follow import FolderFeed
 from raygan.service.views.live import Page
+from raygan.service.views.stored import Show
 from tests.browser import Browser
 
 FLAGS = {
@@ -75,6 +78,43 @@ def test_a_page_that_is_to_end_begins_no_further_picture(
     monkeypatch.setattr(live, "drawings", lambda run, data, found, show: two)
     page.look()
     assert drawn == ["samples"]
+
+
+@pytest.mark.parametrize("file", ["run.json", "metrics.jsonl", "samples"])
+def test_pictures_are_drawn_again_by_what_they_show_and_by_nothing_else(
+    file: str, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Floor and ceiling come after `done`, and move neither progress nor status."""
+    path = tmp_path / "run"
+    shutil.copytree(finished.path, path)
+    folder, whole = RunFolder(path), Run(path).info
+    folder.status(protocols={}, measured=False)
+    page, seen = Page(FolderFeed(path), Door()), list[object]()
+
+    def drawn(run: Run, data: object, found: object, show: Show) -> list[Drawing]:
+        first = next(iter(show.values()))
+        seen.append((run.info["protocols"], len(run.digest.scored), sorted(first)))
+        return []
+
+    monkeypatch.setattr(live, "drawings", drawn)
+    page.look()
+    page.look()
+    assert len(seen) == 1, "nothing has changed"
+    if file == "run.json":
+        folder.status(protocols=whole["protocols"], measured=True)
+    elif file == "metrics.jsonl":
+        (row, *_) = (r for r in Run(path).rows if r["kind"] == "score")
+        folder.metric(**row | {"player": "mixture-of-two"})
+        folder.telemetry.flush()
+    else:
+        last = max((path / "samples").glob("*.npy"))
+        last.write_bytes(last.read_bytes())
+    before = page.version
+    page.look()
+    assert (len(seen), page.version) == (2, before + 1)
+    if file == "run.json":
+        assert seen[1] != seen[0]
+        assert Run(path).info["protocols"] == whole["protocols"]
 
 
 @pytest.mark.exhaustive

@@ -4,18 +4,20 @@ import itertools
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from raygan.config import full_dump, resolve
+from raygan.controller import bucket_copies
 from raygan.controller.run_folder import RunFolder
 from raygan.service.runs.run import Run
 from raygan.service.views.colours import JUDGING, MAIN, MIXED, OTHER, PAIRS, REAL, shade
 from raygan.service.views.drawings import entry_of
 from raygan.service.views.report import write_report
-from raygan.service.views.standing import FEW, Standing, actors, cost_line, standing
+from raygan.service.views.standing import FEW, Standing, actors, answers, cost_line, standing
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE
 from tests.browser import Browser
@@ -42,7 +44,7 @@ def written(parent: Path, pairs: int, strategy: str = "sgan") -> Run:
     folder.write("command.txt", "raygan train\n")
     rng = np.random.default_rng(0)
     means = np.array([(np.cos(t), np.sin(t)) for t in np.arange(8) * np.pi / 4])
-    scored = [p for p in players if not p.startswith("judge")] + ([MIXTURE] if pairs > 1 else [])
+    scored = plan.scored(config) + ([MIXTURE] if pairs > 1 else [])
     for step in STEPS:
         for i, player in enumerate(players):
             folder.metric(
@@ -103,6 +105,44 @@ def test_the_answers_name_the_bad_pair(reports: dict[int, tuple[Run, Path]]) -> 
     html = path.read_text()
     assert re.search(r"Which pair is bad\?</dt><dd>pair-127 \(\d+ %\)", html)
     assert "127 of 128 pairs have all 8 by themselves" in html
+
+
+@pytest.mark.parametrize("strategy", ["federated", "mdgan", "sgan"])
+def test_who_has_no_generator_is_not_judged(strategy: str, tmp_path: Path) -> None:
+    run = written(tmp_path, 3, strategy)
+    found = standing(run, entry_of(run))
+    said = dict(answers(run, entry_of(run), found))
+    assert ("Which pair is bad?" in said) == (strategy == "sgan")
+    assert ("pairs have all" in said["Is a mode lost?"]) == (strategy == "sgan")
+    assert said["Is a mode lost?"].startswith("global 8")
+    assert "global" in said["Who is best?"]
+    many = standing(written(tmp_path, 12, strategy), entry_of(run))
+    shown = many.of(run.players, run.roles)
+    assert "global" in shown
+    assert len(many.of(many.gone, run.roles)) == 3, "of many that are shown a few stand for all"
+    named = {many.told(p) for p in many.chosen()}
+    assert any("(best)" in name for name in named) == (strategy == "sgan")
+
+
+@pytest.mark.parametrize("status", ["done", "running"])
+@pytest.mark.parametrize("place", ["elsewhere", "with spaces, and 'quotes'", "bucket"])
+def test_the_commands_that_it_tells_can_be_typed_anywhere(
+    place: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name alone is found below ./runs only."""
+    (tmp_path / place).mkdir()
+    run, there = written(tmp_path / place, 2), tmp_path / place / "of-2"
+    told = str(there.resolve())
+    if place == "bucket":
+        told = "s3://bucket/runs/of-2"
+        monkeypatch.setattr(bucket_copies, "address_of", lambda path: told)
+    # as `Run.info` of one with swaps, whose comparison is a command too
+    (there / "run.json").write_text(json.dumps({**run.info, "swaps": 3, "status": status}))
+    said = dict(answers(run, entry_of(run), standing(run, entry_of(run))))
+    for question in ("What next?", "Did swapping help?"):
+        command = shlex.split(said[question][said[question].index("raygan ") :])
+        assert command[2] == told, question
+    assert all(p in run.players for p in re.findall(r"--from (\S+)", said["What next?"]))
 
 
 def test_few_pairs_are_all_shown() -> None:

@@ -22,7 +22,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams, draw_watch, sample_prior
 from raygan.gan.states import load_network
 from raygan.gan.types import State
-from raygan.metrics.mixture import shares
+from raygan.metrics.mixture import drawn_shares
 from raygan.networks.base import NetworkComponent, odds
 from raygan.strategies.base import strategy_of
 
@@ -115,11 +115,13 @@ class Generators:
                 )
         weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
         streams = [Streams(seed, "sample") for _, seed in asked]
+        split = [
+            drawn_shares(n, weights, stream.at("shares"))
+            for (n, _), stream in zip(asked, streams, strict=True)
+        ]
         made = list[list[Tensor]]([] for _ in asked)
         with torch.no_grad():
-            for name, *counts in zip(
-                self.networks, *(shares(n, weights) for n, _ in asked), strict=True
-            ):
+            for name, *counts in zip(self.networks, *split, strict=True):
                 for out, x in zip(made, self._made(name, counts, streams), strict=True):
                     out.append(x)
         pools = [torch.cat(out) for out in made]

@@ -61,6 +61,50 @@ def test_who_is_answered_with_others_gets_what_he_would_get_alone() -> None:
         assert np.array_equal(together, made.draw(n, seed))
 
 
+class Constant(nn.Module):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.full((len(z), 1), float(self.number))
+
+
+def numbered(weights: list[float] | None, count: int = 8) -> Generators:
+    """Each network's samples are its number."""
+    networks: dict[str, nn.Module] = {f"gen-0{i}": Constant(i) for i in range(count)}
+    told = None if weights is None else dict(zip(networks, weights, strict=True))
+    return Generators(networks, dict.fromkeys(networks, ("gaussian", 2)), told)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+@pytest.mark.parametrize("weights", [None, [40.0, 1, 1, 0, 30, 20, 5, 3]])
+def test_many_small_draws_are_one_large_one(n: int, weights: list[float] | None) -> None:
+    made, calls = numbered(weights), 2000
+    found = np.zeros(8)
+    for (x,) in (made.draw_many([(n, seed)]) for seed in range(calls)):
+        found += np.bincount(x[:, 0].astype(int), minlength=8)
+    each = np.array(weights or [1.0] * 8)
+    expected = calls * n * each / each.sum()
+    # five deviations of a binomial count, which a systematic draw stays within
+    assert (np.abs(found - expected) <= 5 * np.sqrt(expected)).all()
+
+
+def test_a_large_draw_has_each_share_rounded_down_or_up() -> None:
+    weights = [0.1, 0.7, 0.2]
+    for n in (0, 7, 400, 1003):
+        for seed in range(20):
+            drawn = numbered(weights, 3).draw(n, seed)[:, 0]
+            counts = np.bincount(drawn.astype(int), minlength=3)
+            assert counts.sum() == n
+            assert (np.abs(counts - n * np.array(weights)) < 1).all()
+    together = numbered(weights, 3).draw_many([(3, 1), (3, 2)])
+    assert all(
+        np.array_equal(x, numbered(weights, 3).draw(3, seed))
+        for x, seed in zip(together, (1, 2), strict=True)
+    )
+
+
 @pytest.mark.parametrize("n", [-1, 3.5, True, "4", None, 2**63])
 @pytest.mark.parametrize("which", ["count", "seed"])
 def test_what_is_no_count_is_refused(which: str, n: Any) -> None:

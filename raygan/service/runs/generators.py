@@ -48,6 +48,27 @@ class Judge:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Samples (N, *shape) as networks have made them, with the way to the data's own units."""
+
+    made: npt.NDArray[np.float32]
+    """In the units that the networks were trained, and are scored, in."""
+    scaling: Scaling | None = None
+    alphabet: str = ""
+    """Of text; "" for all else."""
+
+    @property
+    def in_units(self) -> npt.NDArray[Any]:
+        """In the data's own units: images float32 in [-1, 1], scaled data float64."""
+        return self.made if self.scaling is None else self.scaling.back(self.made)
+
+    @property
+    def shown(self) -> npt.NDArray[Any]:
+        """As they are drawn: pictures in [-1, 1], whatever their units; points in theirs."""
+        return self.made if self.made.ndim == 4 else self.in_units
+
+
+@dataclass(frozen=True)
 class Generators:
     """One generator, or several of which each gives its share of the samples."""
 
@@ -90,11 +111,11 @@ class Generators:
         """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The
         same seed gives the same.
         """
-        return self.in_units(self.draw(n, seed))
+        return self.drawn(self.draw(n, seed)).in_units
 
-    def in_units(self, drawn: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """What networks have made (N, *shape), in the data's own units."""
-        return drawn if self.scaling is None else self.scaling.back(drawn)
+    def drawn(self, made: npt.NDArray[np.float32]) -> Drawn:
+        """What these networks have made (N, *shape), to be written, shown or sent."""
+        return Drawn(made, self.scaling, self.alphabet)
 
     def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """(n, *shape) float32 as the networks make them: in the units that they were trained, and

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label
 from raygan.service.runs.run import Run
+from raygan.service.scores.graphs import numbers_of, onnx_section, shares_of
 from raygan.service.scores.score_table import protocol_line
 from raygan.service.views.tables import format_number
 from raygan.visible import code, markdown
@@ -17,23 +21,22 @@ def rejection_section(kept: float | None) -> list[str]:
         return []
     return [
         (
-            f"Its own discriminator goes along and keeps {kept:.0%} of what it makes: x with"
-            " probability min(1, exp(l(x) - threshold)), l from `judge-*`, the threshold from"
-            " `config.json`. The scores below are of all samples, kept or not."
+            f"Its own discriminator goes along and keeps {kept:.0%} of what it makes: x, as the"
+            " network makes it, with probability min(1, exp(l(x) - threshold)), l from `judge-*`,"
+            " the threshold from `config.json`. The scores below are of all samples, kept or not."
         ),
         "",
     ]
 
 
-def card(
-    run: Run, which: str, names: list[str], source: str = "this folder", kept: float | None = None
-) -> str:
+def card(run: Run, told: Mapping[str, Any], source: str = "this folder", onnx: bool = False) -> str:
     """The model card: what it is, how good, measured how, how to use it, what not to expect.
 
-    source: whence it is loaded. kept: the share of samples that its judges keep, where there are.
+    told: the export's config.json. source: whence it is loaded. onnx: are there such files?
     """
     config, scores = run.config, run.scores()
-    own = bool(set(keys_in([config.of(name).network for name in names])))
+    which, names, shares = told["from"], list(told["generators"]), shares_of(told)
+    own = bool(set(keys_in([entry["network"] for entry in told["generators"].values()])))
     trusting = ", trust_code=True" if own else ""
     row = next((scores[k] for k in (which, *names) if k in scores), None)
     lines = [
@@ -52,11 +55,13 @@ def card(
         "import raygan",
         (
             f'x = raygan.load("{source}"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
-            " images in [-1, 1]"
+            f" {numbers_of(told)}"
         ),
         "```",
         "",
-        *rejection_section(kept),
+        *([f"A mixture: {markdown(shares)}.", ""] if shares else []),
+        *rejection_section(told.get("share_kept")),
+        *(onnx_section(told) if onnx else []),
         "## Scores",
         "",
     ]
@@ -91,7 +96,7 @@ def card(
         ),
         "",
         f"Made by {code((run.path / 'command.txt').read_text())} with "
-        + ", ".join(markdown(f"{k} {v}") for k, v in run.info["versions"].items())
+        + ", ".join(markdown(f"{k} {v}") for k, v in told["versions"].items())
         + ".",
     ]
     return "\n".join(lines) + "\n"

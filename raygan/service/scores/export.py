@@ -2,9 +2,10 @@
 data.
 
 generator-NAME.safetensors   weights and buffers
-generator-NAME.onnx          with --onnx, checked by running it
+generator-NAME.onnx          with --onnx, checked by running it; x in the units of training
 config.json                  how to build them, prior, shape, shares
-README.md                    the model card
+README.md                    the model card; with --onnx what each graph takes and gives, which
+                             its metadata say, too
 judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
 judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in
                              config.json
@@ -25,7 +26,7 @@ from raygan.config import Config, load_component
 from raygan.controller.bucket_copies import shown, typed
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
-from raygan.gan.random_streams import Streams
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
@@ -38,6 +39,7 @@ from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
+from raygan.service.scores.graphs import of_generator
 from raygan.service.scores.judges import loaded_judges, write_weights, written_judges
 from raygan.service.scores.onnx import write_onnx
 from raygan.service.scores.rejection import generators_of
@@ -124,8 +126,13 @@ def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
             )
 
 
-def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: bool) -> Path:
-    """Of these generators of the run, with the judges that they have; `out` is not there yet."""
+def write_export(
+    run: Run, which: str, generators: Generators, out: Path, onnx: bool = False,
+    source: str = "this folder",
+) -> Path:  # fmt: skip
+    """Of these generators of the run, with the judges that they have; `out` is not there yet.
+    source: whence its card says that it is loaded.
+    """
     # a folder of that name is a whole export
     with whole(out) as temporary:
         temporary.mkdir()
@@ -151,15 +158,13 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        (temporary / "README.md").write_text(
-            card(run, which, list(entries), kept=judging.get("share_kept"))
-        )
+        (temporary / "README.md").write_text(card(run, config, source, onnx))
         if onnx:
             for name, network in generators.networks.items():
-                z = torch.randn(
-                    5, generators.priors[name][1], generator=torch.Generator().manual_seed(0)
-                )
-                write_onnx(network, z, temporary / f"generator-{name}.onnx", ("z", "x"))
+                prior, z_dim = generators.priors[name]
+                z = sample_prior(prior, (5, z_dim), torch.Generator().manual_seed(0))
+                file, facts = temporary / f"generator-{name}.onnx", of_generator(config, name)
+                write_onnx(network, z, file, ("z", "x"), facts)
     return out
 
 

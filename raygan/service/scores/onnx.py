@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,15 +15,19 @@ from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import draw_watch
 from raygan.networks.base import untuned
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
 TOLERANCE = 1e-4
 """Largest difference between PyTorch and ONNX Runtime."""
 
 
 def write_onnx(
-    network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]
-) -> None:
+    network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str],
+    told: Mapping[str, str] = EMPTY,
+) -> None:  # fmt: skip
     """A network with a free batch size, in float32, its input and output under these names;
     compared with PyTorch on the example (N, ...) before it is kept.
+
+    told: what the two are, for who has the file alone; its metadata.
     """
     try:
         import onnxruntime
@@ -49,6 +55,7 @@ def write_onnx(
             output_names=names[1:], dynamic_shapes=({0: batch},), verbose=False,
         )  # fmt: skip
     assert program is not None, "the exporter gave nothing"
+    program.model.metadata_props.update(told)
     program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():

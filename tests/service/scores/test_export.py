@@ -17,11 +17,13 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 import raygan
 from raygan.errors import CheckpointError, ConfigError
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.metrics.mixture import fit, log_likelihood
 from raygan.networks.base import odds
 from raygan.service.runs.generators import Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
+from raygan.service.scores.card import card
 from raygan.service.scores.export import export, fit_mixture, load_exported
 from raygan.service.scores.rejection import rejecting
 from tests.conftest import TINY
@@ -101,6 +103,51 @@ def test_names_of_columns_go_along(tmp_path: Path) -> None:
     del config["columns"]  # as before names went along
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     assert load_exported(tmp_path / "model").columns == ()
+
+
+def test_the_card_says_in_which_numbers_samples_come(run: Run, tmp_path: Path) -> None:
+    told = json.loads((export(run, "mixture", tmp_path / "model") / "config.json").read_text())
+    assert "[-1, 1]" not in card(run, told)
+    assert "each of the 2 generators gives as many samples" in card(run, told)
+    told |= {"weights": {"pair-00": 300.0, "pair-01": 100.0}, "shape": [1, 8, 8]}
+    assert "pair-00 0.75, pair-01 0.25" in card(run, told)
+    assert "images in [-1, 1]" in card(run, told)
+    told["scaling"] = {"offset": [2047.5], "factor": [2047.5]}
+    assert "images in 0..4095" in card(run, told)
+    assert "[-1, 1]" not in card(run, told)
+    assert "ONNX" not in card(run, told)
+    told["generators"]["pair-01"]["prior"] = "uniform"
+    told["judges"] = {"pair-00": {"threshold": 0.5}}
+    graphs = card(run, told, onnx=True)
+    assert "`generator-pair-01.onnx`: `z` (N, 2) float32, each number drawn from U(-1, 1)" in graphs
+    assert "offset [2047.5] and factor [2047.5]" in graphs
+    assert "`judge-pair-00.onnx`: `x` as a generator's graph gives it" in graphs
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
+def test_a_graph_says_the_way_from_z_to_the_datas_units(tmp_path: Path) -> None:
+    import onnxruntime
+
+    x = np.random.default_rng(0).normal([1000, -2], [9, 0.1], (400, 2))
+    np.savez(tmp_path / "far.npz", x=x)
+    settings = {**TINY, "data": f"npz:{tmp_path / 'far.npz'}", "strategy": "independent"}
+    pair = {**TINY.get("pair", {}), "prior": "uniform"}
+    run = raygan.train(None, run_dir=tmp_path, name="r", inline=True, **{**settings, "pair": pair})
+    out = export(run, "pair:0", tmp_path / "model", onnx=True)
+    session = onnxruntime.InferenceSession(
+        str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"]
+    )
+    told = session.get_modelmeta().custom_metadata_map
+    assert told["z"] == "2 numbers, each from U(-1, 1)"
+    offset, factor = ([float(n) for n in told[k].split(", ")] for k in ("offset", "factor"))
+    made = run.generator("pair:0")
+    z = sample_prior("uniform", (50, 2), Streams(3, "sample").at("pair-00"))
+    found = np.array(offset) + np.array(factor) * session.run(None, {"z": z.numpy()})[0]
+    np.testing.assert_allclose(found, made.sample(50, seed=3), rtol=1e-5)
+    assert f"offset [{offset[0]:.9g}, " in (out / "README.md").read_text()
 
 
 def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:

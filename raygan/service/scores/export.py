@@ -3,7 +3,7 @@ data.
 
 generator-NAME.safetensors   weights and buffers
 generator-NAME.onnx          with --onnx, checked by running it; x in the units of training
-config.json                  how to build them, prior, shape, shares
+config.json                  how to build them, prior, shape, shares, steps trained
 README.md                    the model card; with --onnx what each graph takes and gives, which
                              its metadata say, too
 judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
@@ -110,7 +110,8 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    return write_export(run, which, generators_of(run.use_code(), which, reject), out, onnx)
+    write_export(run, which, out, onnx, reject)
+    return out
 
 
 def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
@@ -127,12 +128,16 @@ def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
 
 
 def write_export(
-    run: Run, which: str, generators: Generators, out: Path, onnx: bool = False,
+    run: Run, which: str, out: Path, onnx: bool = False, reject: bool = False,
     source: str = "this folder",
-) -> Path:  # fmt: skip
-    """Of these generators of the run, with the judges that they have; `out` is not there yet.
-    source: whence its card says that it is loaded.
+) -> Generators:  # fmt: skip
+    """As `export`; `out` is not there yet. source: whence its card says that it is loaded. Returns
+    the generators that are in it.
     """
+    # all of one checkpoint, also while the run goes on: weights, steps, and the scores beside them
+    run = run.use_code().pinned("exported")
+    generators, info = generators_of(run, which, reject), run.info
+    steps = run.checkpoint().steps
     # a folder of that name is a whole export
     with whole(out) as temporary:
         temporary.mkdir()
@@ -150,9 +155,10 @@ def write_export(
             }
         judging = written_judges(run, generators, temporary, onnx) if generators.judges else {}
         config = {
-            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries,
-            "weights": generators.weights, "run": run.name, "scaling": run.info.get("scaling"),
-            "versions": run.info["versions"], "alphabet": generators.alphabet,
+            "format": FORMAT, "from": which, "shape": info["shape"], "generators": entries,
+            "weights": generators.weights, "run": run.name, "scaling": info.get("scaling"),
+            "steps": {name: steps[name] for name in entries}, "of_steps": run.config.steps,
+            "versions": info["versions"], "alphabet": generators.alphabet,
             "columns": list(generators.columns), **judging,
             **code_of(run.config, [entries, judging]),
         }  # fmt: skip
@@ -163,9 +169,9 @@ def write_export(
             for name, network in generators.networks.items():
                 prior, z_dim = generators.priors[name]
                 z = sample_prior(prior, (5, z_dim), torch.Generator().manual_seed(0))
-                file, facts = temporary / f"generator-{name}.onnx", of_generator(config, name)
-                write_onnx(network, z, file, ("z", "x"), facts)
-    return out
+                graph, facts = temporary / f"generator-{name}.onnx", of_generator(config, name)
+                write_onnx(network, z, graph, ("z", "x"), facts)
+    return generators
 
 
 def code_of(config: Config, parts: Sequence[Any]) -> dict[str, Any]:

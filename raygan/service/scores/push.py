@@ -17,7 +17,6 @@ from raygan.own.names import label, short
 from raygan.service.runs.run import Run
 from raygan.service.scores.export import write_export
 from raygan.service.scores.loading import SCHEME, address
-from raygan.service.scores.rejection import generators_of
 from raygan.service.scores.sampling import write_drawn
 
 SHOWN = 64
@@ -56,9 +55,8 @@ def model_folder(
     run: Run, which: str, out: Path, target: str, licence: str, reject: bool = False
 ) -> Path:
     """What `export` writes, with samples, and a card that the Hub reads. Raises ConfigError."""
-    # Once for both: a judge takes a thousand updates.
-    generators = generators_of(run.use_code(), which, reject)
-    write_export(run, which, generators, out, source=target)
+    # The same ones for both: a judge takes a thousand updates, and a run may go on.
+    generators = write_export(run, which, out, reject=reject, source=target)
     samples = "samples.txt" if generators.alphabet else "samples.png"
     write_drawn(generators, run.name, SHOWN, 0, out / samples)
     shown = "" if samples.endswith(".txt") else f"\n![{SHOWN} samples, seed 0]({samples})\n"

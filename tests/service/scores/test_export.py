@@ -16,6 +16,8 @@ import torch
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 import raygan
+from raygan.controller.checkpoint import read_checkpoint
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.metrics.mixture import fit, log_likelihood
@@ -122,6 +124,39 @@ def test_the_card_says_in_which_numbers_samples_come(run: Run, tmp_path: Path) -
     assert "`generator-pair-01.onnx`: `z` (N, 2) float32, each number drawn from U(-1, 1)" in graphs
     assert "offset [2047.5] and factor [2047.5]" in graphs
     assert "`judge-pair-00.onnx`: `x` as a generator's graph gives it" in graphs
+
+
+@pytest.mark.parametrize(
+    ("at", "trained", "scored"),
+    [
+        (12, "for 12 steps", "single generator pair-01, step 12"),
+        (8, "for 8 of 12 steps", "The scores are of step 6, and the weights of step 8."),
+        (4, "for 4 of 12 steps", "no scores up to step 4."),
+    ],
+)
+def test_the_card_is_of_the_checkpoint_that_the_weights_are_of(
+    at: int, trained: str, scored: str, tmp_path: Path
+) -> None:
+    """Every 4 steps a checkpoint, every 6 scores; it goes on when it is exported."""
+    settings = {**TINY, "strategy": "independent", "checkpoint": {"every_steps": 4, "keep": 3}}
+    run = raygan.train("ring8-gap", run_dir=tmp_path, name="r", inline=True, **settings)
+    entry = list_checkpoints(run.path)[at]
+    pinned = Run(run.path, pin=read_checkpoint(run.path, at, entry.manifest, entry.folder))
+    out = export(pinned, "pair:1", tmp_path / "model")
+    text = (out / "README.md").read_text()
+    assert trained in text
+    assert scored in text
+    assert ("and the weights of step" in text) == (at == 8)
+    assert json.loads((out / "config.json").read_text())["steps"] == {"pair-01": at}
+
+
+def test_scores_of_a_run_that_has_not_ended_are_told(run: Run, tmp_path: Path) -> None:
+    """Its floor and ceiling come at its end."""
+    live = Run(run.path, {"protocols": {}})
+    text = (export(live, "pair:0", tmp_path / "model") / "README.md").read_text()
+    assert "| modes" in text
+    assert "measured when a run ends" in text
+    assert "None" not in text
 
 
 @pytest.mark.exhaustive

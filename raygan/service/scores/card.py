@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raygan.controller.lines import read_json
 from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label
-from raygan.service.runs.run import Run
+from raygan.service.runs.cast import FITTED
+from raygan.service.runs.run import Run, Scores
 from raygan.service.scores.graphs import numbers_of, onnx_section, shares_of
 from raygan.service.scores.score_table import SKIP, protocol_line
 from raygan.service.views.tables import format_number
@@ -46,9 +48,10 @@ def score_section(run: Run, told: Mapping[str, Any]) -> list[str]:
     names, step = list(told["generators"]), max(told["steps"].values())
     # A run that goes on has later ones by now, which are of other weights.
     scores = run.cast.scores(step)
-    row = next((scores[k] for k in (told["from"], *names) if k in scores), None)
+    # of a mixture its own alone: those of one member say nothing of it
+    row = scores.get(told["from"]) or (scores.get(names[0]) if len(names) == 1 else None)
     if row is None:
-        return [f"This run has no scores up to step {step}."]
+        return fitted_section(run) if told["from"] == FITTED else [nothing(scores, names, step)]
     player, at = str(row["player"]), int(row["step"])
     found = run.info.get("protocols", {}).get(row["protocol"])
     floor, ceiling = (found or {}).get("floor", {}), (found or {}).get("ceiling", {})
@@ -65,6 +68,32 @@ def score_section(run: Run, told: Mapping[str, Any]) -> list[str]:
     if found is None:
         return [*lines, "", "Real data and noise are measured when a run ends: not yet."]
     return [*lines, "", markdown(protocol_line(row["protocol"], found))]
+
+
+def nothing(scores: Scores, names: Sequence[str], step: int) -> str:
+    """Why there is no table."""
+    what = "This mixture" if len(names) > 1 else "This generator"
+    return (
+        f"{what} was not scored; some of the run's generators were."
+        if scores
+        else f"This run has no scores up to step {step}."
+    )
+
+
+def fitted_section(run: Run) -> list[str]:
+    """What is known of a mixture with fitted shares: no table of a run scores it. Raises
+    ConfigError for a mixture.json that is damaged.
+    """
+    found = read_json(run.path, "mixture.json", log_likelihood=dict)
+    fitted, equal = (found["log_likelihood"].get(k) for k in (FITTED, "equal"))
+    return [
+        (
+            "This mixture was not scored. Its shares were fitted on one half of held-out data"
+            f" ({markdown(found.get('data'))}, {markdown(found.get('split'))}, over"
+            f" {markdown(found.get('over'))}); of the other half its log-likelihood is"
+            f" {markdown(format_number(fitted))} nats, and {markdown(format_number(equal))} with equal shares."
+        )
+    ]
 
 
 def card(run: Run, told: Mapping[str, Any], source: str = "this folder", onnx: bool = False) -> str:

@@ -28,6 +28,7 @@ from raygan.service.scores import rejection
 from raygan.service.scores.card import card
 from raygan.service.scores.export import export, fit_mixture, load_exported
 from raygan.service.scores.rejection import rejecting
+from raygan.service.views.tables import format_number
 from tests.conftest import TINY
 
 
@@ -148,6 +149,23 @@ def test_the_card_is_of_the_checkpoint_that_the_weights_are_of(
     assert scored in text
     assert ("and the weights of step" in text) == (at == 8)
     assert json.loads((out / "config.json").read_text())["steps"] == {"pair-01": at}
+
+
+def test_a_mixture_is_not_told_by_the_scores_of_a_member(run: Run, tmp_path: Path) -> None:
+    fit_mixture(run, samples=1600)
+    text = (export(run, "fitted", tmp_path / "model") / "README.md").read_text()
+    assert "This mixture was not scored" in text
+    likelihood = json.loads((run.path / "mixture.json").read_text())["log_likelihood"]
+    assert f"{format_number(likelihood['fitted'])} nats, and" in text
+    assert "single generator" not in text
+    told = json.loads((tmp_path / "model/config.json").read_text())
+    assert "| mixture, step 12 |" in card(run, {**told, "from": "mixture"})
+    rows = [r for r in run.logs.rows if r["player"] != "mixture"]
+    fewer = Path(shutil.copytree(run.path, tmp_path / "fewer"))
+    (fewer / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    text = card(Run(fewer), {**told, "from": "mixture"})
+    assert "This mixture was not scored" in text
+    assert "single generator" not in text
 
 
 def test_scores_of_a_run_that_has_not_ended_are_told(run: Run, tmp_path: Path) -> None:

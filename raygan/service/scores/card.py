@@ -85,13 +85,15 @@ def fitted_section(run: Run) -> list[str]:
     ConfigError for a mixture.json that is damaged.
     """
     found = read_json(run.path, "mixture.json", log_likelihood=dict)
-    fitted, equal = (found["log_likelihood"].get(k) for k in (FITTED, "equal"))
+    fitted, equal = (
+        markdown(format_number(found["log_likelihood"].get(k))) for k in (FITTED, "equal")
+    )
     return [
         (
             "This mixture was not scored. Its shares were fitted on one half of held-out data"
             f" ({markdown(found.get('data'))}, {markdown(found.get('split'))}, over"
             f" {markdown(found.get('over'))}); of the other half its log-likelihood is"
-            f" {markdown(format_number(fitted))} nats, and {markdown(format_number(equal))} with equal shares."
+            f" {fitted} nats, and {equal} with equal shares."
         )
     ]
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from raygan.config import resolve
 from raygan.controller.evaluator import Sampler
-from raygan.errors import ConfigError
+from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.weights import flatten
 from raygan.service.runs.generators import Generators, Judge
 from raygan.service.scores.export import _refuse_unsaved
-from raygan.service.scores.onnx import write_onnx
+from raygan.service.scores.onnx import compare, write_onnx
 from tests.conftest import setup_of
 
 
@@ -137,6 +137,46 @@ def test_onnx_of_a_network_that_draws_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="draw random numbers"):
         write_onnx(network, torch.randn(5, 4), tmp_path / "g.onnx", ("z", "x"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "size", [np.array([1.0]), np.array([1e3]), np.array([1e6]), np.array([1e-3, 1.0, 1e5])]
+)
+def test_rounding_of_numbers_of_any_size_is_no_difference(size: Any) -> None:
+    expected = np.random.default_rng(0).normal(size=(5, 3)) * size
+    expected[0] = 0  # a sum that comes to nothing
+    compare(expected + 5e-5 * np.maximum(1, size), expected)
+    with pytest.raises(CheckpointError, match="differs from PyTorch by"):
+        compare(expected + 1e-3 * np.maximum(1, size), expected)
+    wrong = expected.copy()
+    wrong[:, 0] += 0.1 * np.maximum(1, size[0])
+    with pytest.raises(CheckpointError, match="differs from PyTorch by"):
+        compare(wrong, expected)
+
+
+def test_no_number_is_equal_to_none() -> None:
+    good = np.ones((5, 2), np.float32)
+    for bad in (np.nan, np.inf):
+        broken = good.copy()
+        broken[1, 1] = bad
+        with pytest.raises(CheckpointError, match="differs from PyTorch by"):
+            compare(broken, good)
+        with pytest.raises(CheckpointError, match="numbers that are not finite"):
+            compare(broken, broken)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
+@pytest.mark.exhaustive
+def test_a_network_of_large_numbers_is_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 512), nn.ReLU(), nn.Linear(512, 2)).eval()
+    with torch.no_grad():
+        network[2].weight *= 1e6
+    write_onnx(network, torch.randn(5, 4), tmp_path / "g.onnx", ("z", "x"))
+    assert (tmp_path / "g.onnx").exists()
 
 
 class Counting(nn.Module):

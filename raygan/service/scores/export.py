@@ -27,8 +27,8 @@ from raygan.controller.bucket_copies import shown, typed
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams, sample_prior
+from raygan.metrics.features import extractor, usual_extractor
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
-from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
@@ -58,16 +58,19 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )
     run, data = run.pinned(), run_data(run)
-    suite = Suite(
-        data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed
-    )
-    features = suite.extractor if suite.extractor else None
+    if data.text:
+        raise ConfigError(
+            f"mixture: {data.name} is text, of which no density is known. Use --metrics ngrams."
+        )
+    # By no suite of scores: that refuses what its scores cannot do, and none is taken here.
+    features = extractor(usual_extractor(data)) if data.is_images else None
+    held_out = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
 
     def points(x: torch.Tensor) -> Any:
         return features(x) if features else x.numpy()
 
     made = {p: points(torch.from_numpy(run.generator(p).draw(samples, seed))) for p in run.pairs}
-    real = points(suite.real)
+    real = points(held_out)
     log_p = log_densities(made, real)
     # Fitted on one half and reported on the other: on its own points any shares look better than
     # equal ones.

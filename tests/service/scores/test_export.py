@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,21 @@ def test_fitted_shares_are_sampled_from(run: Run) -> None:
     generators = run.generator("fitted")
     assert generators.weights == out["weights"]
     assert generators.sample(7, seed=1).shape == (7, 2)
+
+
+def test_shares_are_fitted_by_as_few_samples_as_are_asked_for(run: Run) -> None:
+    """Coverage C, which needs 1500, is none of its scores."""
+    out = fit_mixture(run, samples=200)
+    assert out["samples"] == 200
+    assert sum(out["weights"].values()) == pytest.approx(1)
+    assert np.isfinite(list(out["log_likelihood"].values())).all()
+
+
+def test_text_has_no_density_to_fit_shares_by(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SimpleNamespace(text="ab", name="lm1b", is_images=False)
+    monkeypatch.setattr("raygan.service.scores.export.run_data", lambda run: text)
+    with pytest.raises(ConfigError, match="mixture: lm1b is text"):
+        fit_mixture(run, samples=200)
 
 
 @pytest.mark.parametrize("which", ["best", "mixture", "pair:1"])

@@ -102,8 +102,8 @@ def _given(samples: Any) -> dict[str, Any]:
 
 
 def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:
-    """A generator to sample from, without Ray: of a run folder, of what `raygan export` wrote,
-    or of hf://org/name.
+    """A generator to sample from, without Ray: of a run (its folder, its name in `runs/`, its
+    address in a bucket), of what `raygan export` wrote, or of hf://org/name.
 
     which: of a run, "global", "best", "mixture", "pair:3"; None: what the run is for. Raises a
     RayganError.

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from raygan.data.base import Samples
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import load_classifier
 
@@ -55,6 +56,15 @@ class Extractor:
                 for i in range(0, len(samples), batch)
             ]
         return np.asarray(torch.cat(out).numpy())
+
+
+def usual_extractor(data: Samples) -> str:
+    """The name of the one that samples of these data are looked at through, where nobody says
+    otherwise.
+    """
+    if data.classifier and data.stack == 1:
+        return "cnn:mnist"
+    return "pixels" if data.is_images else "raw"
 
 
 def extractor(name: str) -> Extractor:

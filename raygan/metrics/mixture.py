@@ -1,4 +1,5 @@
-"""Weights of a mixture of generators, fitted by likelihood on held-out data.
+"""Weights of a mixture of generators, fitted by likelihood on held-out data; what each of them
+gives of n samples.
 
 w = argmax sum_x log sum_k w_k p_k(x)    EM; the objective is concave,
                                          so it ends at the best weights
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from raygan.metrics.density import best_bandwidth, kde_log_density
 
@@ -18,7 +20,9 @@ ROUNDS = 500
 
 
 def shares(n: int, weights: Sequence[float]) -> list[int]:
-    """n split in proportion to the weights, by largest remainder.
+    """n split in proportion to the weights, by largest remainder: for scores, whose n is large.
+
+    Of a small n the same ones get nothing each time: for samples there are `drawn_shares`.
 
     >>> shares(10, [1, 1, 1])
     [4, 3, 3]
@@ -29,6 +33,26 @@ def shares(n: int, weights: Sequence[float]) -> list[int]:
     for i in sorted(range(len(out)), key=lambda i: (out[i] - exact[i], i))[: n - sum(out)]:
         out[i] += 1
     return out
+
+
+def drawn_shares(n: int, weights: Sequence[float], stream: torch.Generator) -> list[int]:
+    """n split so that each is expected to get n * its weight, and gets that rounded down or up:
+    systematic sampling, in an order that is drawn as well.
+
+    Many small draws are one large one then, and a draw of n has as little variance as it can.
+
+    >>> drawn_shares(8, [1, 1, 2], torch.Generator().manual_seed(0))
+    [2, 2, 4]
+    """
+    order = torch.randperm(len(weights), generator=stream).numpy()
+    start = float(torch.rand((), generator=stream, dtype=torch.float64))
+    sums = np.cumsum(np.asarray(weights, float)[order])
+    # each has a length of n * w on a line of length n; who has a point of start, start + 1, ..
+    # within it gives a sample. The end is n itself, whatever the rounding of sums.
+    ends = np.where(sums < sums[-1], np.minimum(np.floor(n * sums / sums[-1] + start), n), n)
+    out = np.empty(len(weights), int)
+    out[order] = np.diff(ends, prepend=0)
+    return [int(count) for count in out]
 
 
 def log_densities(samples: Mapping[str, Points], at: Points) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ from raygan.errors import ConfigError
 from raygan.metrics.classifier import class_scores, load_classifier, probabilities, stacked_scores
 from raygan.metrics.coverage import Labelled, label_scores
 from raygan.metrics.density import density_scores
-from raygan.metrics.features import extractor
+from raygan.metrics.features import extractor, usual_extractor
 from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
 from raygan.metrics.groups import AGAINST_REAL, OVER_FEATURES, groups_for
 from raygan.metrics.modes import mode_counts, mode_scores
@@ -43,17 +43,12 @@ class Suite:
         self.failed: dict[str, str] = {}
         """Own metrics that gave no number at the last score, and why."""
         needs = any(g in OVER_FEATURES for g in self.groups)
-        default = (
-            "cnn:mnist"
-            if data.classifier and data.stack == 1
-            else ("pixels" if data.is_images else "raw")
-        )
         if features and not needs:
             raise ConfigError(
                 f"--extractor {features}: nothing asks for features. Add --metrics"
                 f" {','.join(OVER_FEATURES)}, or leave it out."
             )
-        self.extractor = extractor(features or default) if needs else None
+        self.extractor = extractor(features or usual_extractor(data)) if needs else None
         self.classifier = load_classifier(data.classifier) if data.classifier else None
         generator = torch.Generator().manual_seed(seed)
         self.real = data.held_out_batch(n_real, generator)

@@ -90,15 +90,15 @@ def lesson(
     which = which or "mixture"
     tell(f"sampling {which} of {run.name}")
     generators = generators_of(run, which, reject)
-    samples = generators.sample(count, seed)
+    drawn = generators.drawn(generators.draw(count, seed))
     made = {
         "name": "made", "path": str(out.resolve()), "like": data, "seed": run.config.seed,
-        "sha256": fingerprint(samples),
+        "sha256": fingerprint(drawn.in_units),
     }  # fmt: skip
     resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
     run_dir.mkdir(parents=True, exist_ok=True)
     try:
-        write_within(run_dir, out.name, encoded(samples, "npz"))
+        write_within(run_dir, out.name, encoded(drawn, "npz"))
     finally:
         (run_dir / f"{out.name}.tmp").unlink(missing_ok=True)  # of one that was interrupted
     return Lesson(resolved, name, out, generators.share_kept)

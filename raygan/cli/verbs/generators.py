@@ -9,7 +9,7 @@ from typing import Any
 from raygan.cli.flags import Arguments, parse
 from raygan.cli.verbs.asked import opened, whole_number
 from raygan.errors import ConfigError
-from raygan.paths import expanded, in_bucket
+from raygan.paths import expanded
 from raygan.visible import as_json
 from raygan.visible import say as print
 from raygan.watching import tell
@@ -34,19 +34,13 @@ def sample(argv: Sequence[str]) -> int:
 def serve(argv: Sequence[str]) -> int:
     """A generator behind HTTP."""
     args = parse("serve", argv)
-    from raygan.controller.run_folder import is_export
-    from raygan.service.scores.loading import SCHEME
+    from raygan.service.scores.loading import place_of
     from raygan.service.serving import running
     from raygan.service.serving.source import Source
 
-    path = args.positional[0]
-    if in_bucket(path):
-        # Each replica reads the store itself: it may be another machine's.
-        path = str(in_bucket(path))
-        opened(args, path)
-    elif not path.startswith(SCHEME):
-        path = str(expanded(path).resolve() if is_export(path) else opened(args).path)
-    source = Source(path, args.get("from"), args.has("reject"), args.has("trust-code"))
+    # Each replica opens it itself, and reads a store itself: it may be another machine's.
+    path, trust = place_of(args.positional[0]), args.has("trust-code")
+    source = Source(path, args.get("from"), args.has("reject"), trust)
     return running.serve(
         source, args.get("host") or "127.0.0.1",
         whole_number(args, "port", 8000, least=1, most=65535),

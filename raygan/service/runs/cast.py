@@ -28,9 +28,9 @@ class Cast:
         path: Path,
         info: Callable[[], Mapping[str, Any]],
         config: Callable[[], Config],
-        last_scores: Callable[[], dict[str, dict[str, Any]]],
+        last_scores: Callable[[int | None], dict[str, dict[str, Any]]],
     ) -> None:
-        """last_scores: of everybody who was ever scored."""
+        """last_scores: of everybody who was ever scored, up to a step."""
         self.path = path
         self._info, self._config, self._last_scores = info, config, last_scores
         self._distances = Newest(
@@ -82,16 +82,17 @@ class Cast:
         shared = any(role.judges for role in roles.values())
         return MIXTURE if shared and len(self.pairs) > 1 else self.best
 
-    def scores(self) -> dict[str, dict[str, Any]]:
+    def scores(self, until: int | None = None) -> dict[str, dict[str, Any]]:
         """The last scores of each player (and of the mixture, while there is one), with their
-        `step`. Who has left is not among them: nobody can sample it any more.
+        `step`; until: up to that one. Who has left is not among them: nobody can sample it any
+        more.
         """
         roles, there = self.roles, {*self.players}
         kinds = [role_of(p, roles) for p in there]
         # A mixture of one is none, and its last scores are of those who have left.
         if sum(role.pair and role.scored for role in kinds) > 1:
             there.add(MIXTURE)
-        return {p: row for p, row in self._last_scores().items() if p in there}
+        return {p: row for p, row in self._last_scores(until).items() if p in there}
 
     @property
     def best(self) -> str:

@@ -22,7 +22,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams, draw_watch, sample_prior
 from raygan.gan.states import load_network
 from raygan.gan.types import State
-from raygan.metrics.mixture import shares
+from raygan.metrics.mixture import drawn_shares
 from raygan.networks.base import NetworkComponent, odds
 from raygan.strategies.base import strategy_of
 
@@ -45,6 +45,27 @@ class Judge:
         """Which of samples (N, *shape) stay, (N,): each with min(1, exp(l(x) - threshold))."""
         chance = (odds(self.d(x)) - self.threshold).clamp(max=0).exp()
         return torch.rand(len(x), generator=stream) < chance
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples (N, *shape) as networks have made them, with the way to the data's own units."""
+
+    made: npt.NDArray[np.float32]
+    """In the units that the networks were trained, and are scored, in."""
+    scaling: Scaling | None = None
+    alphabet: str = ""
+    """Of text; "" for all else."""
+
+    @property
+    def in_units(self) -> npt.NDArray[Any]:
+        """In the data's own units: images float32 in [-1, 1], scaled data float64."""
+        return self.made if self.scaling is None else self.scaling.back(self.made)
+
+    @property
+    def shown(self) -> npt.NDArray[Any]:
+        """As they are drawn: pictures in [-1, 1], whatever their units; points in theirs."""
+        return self.made if self.made.ndim == 4 else self.in_units
 
 
 @dataclass(frozen=True)
@@ -90,11 +111,11 @@ class Generators:
         """(n, *shape) in the data's own units: images float32 in [-1, 1], scaled data float64. The
         same seed gives the same.
         """
-        return self.in_units(self.draw(n, seed))
+        return self.drawn(self.draw(n, seed)).in_units
 
-    def in_units(self, drawn: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """What networks have made (N, *shape), in the data's own units."""
-        return drawn if self.scaling is None else self.scaling.back(drawn)
+    def drawn(self, made: npt.NDArray[np.float32]) -> Drawn:
+        """What these networks have made (N, *shape), to be written, shown or sent."""
+        return Drawn(made, self.scaling, self.alphabet)
 
     def draw(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """(n, *shape) float32 as the networks make them: in the units that they were trained, and
@@ -115,11 +136,13 @@ class Generators:
                 )
         weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
         streams = [Streams(seed, "sample") for _, seed in asked]
+        split = [
+            drawn_shares(n, weights, stream.at("shares"))
+            for (n, _), stream in zip(asked, streams, strict=True)
+        ]
         made = list[list[Tensor]]([] for _ in asked)
         with torch.no_grad():
-            for name, *counts in zip(
-                self.networks, *(shares(n, weights) for n, _ in asked), strict=True
-            ):
+            for name, *counts in zip(self.networks, *split, strict=True):
                 for out, x in zip(made, self._made(name, counts, streams), strict=True):
                     out.append(x)
         pools = [torch.cat(out) for out in made]

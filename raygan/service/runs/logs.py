@@ -6,6 +6,7 @@ Each of them remembers how far it has read, so that asking again costs the new l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Logs:
         self._events = JsonLines(path / "events.jsonl", told_by_a_run)
         # Their own reader, beside that of `rows`: scores are a few lines among millions, and
         # `status` of a long run must not build a dict of each.
-        self._scores = Newest(path, b'"score"', lambda row: row if row["kind"] == "score" else None)
+        self._scores = _scores(path)
         self._summary, self._digest = Summary(path), Digest(path)
 
     @property
@@ -118,9 +119,18 @@ class Logs:
             for e in self.events if e["kind"] == "slot"
         ])  # fmt: skip
 
-    def last_scores(self) -> dict[str, Row]:
-        """Of everybody who was ever scored, the mixture too; who plays now: `Cast.scores`."""
-        return self._scores.by_player()
+    def last_scores(self, until: int | None = None) -> dict[str, Row]:
+        """Of everybody who was ever scored, the mixture too; who plays now: `Cast.scores`. until:
+        the last ones up to that step; None: all.
+        """
+        return (self._scores if until is None else _scores(self.path, until)).by_player()
+
+
+def _scores(path: Path, until: float = math.inf) -> Newest:
+    def score(row: Row) -> Row | None:
+        return row if row["kind"] == "score" and row["step"] <= until else None
+
+    return Newest(path, b'"score"', score)
 
 
 def _of_kind(kind: str, rows: list[Row]) -> list[Row]:

@@ -68,7 +68,7 @@ class Run:
     roles: Shorthand[Roles] = Shorthand("cast", Cast.roles)
     main_player: Shorthand[str] = Shorthand("cast", Cast.main_player)
     best: Shorthand[str] = Shorthand("cast", Cast.best)
-    scores: Shorthand[Callable[[], Scores]] = Shorthand("cast", Cast.scores)
+    scores: Shorthand[Callable[..., Scores]] = Shorthand("cast", Cast.scores)
 
     metrics: Shorthand[pd.DataFrame] = Shorthand("logs", Logs.metrics)
     training: Shorthand[pd.DataFrame] = Shorthand("logs", Logs.training)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raygan.controller.lines import read_json
 from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label
-from raygan.service.runs.run import Run
-from raygan.service.scores.score_table import protocol_line
+from raygan.service.runs.cast import FITTED
+from raygan.service.runs.run import Run, Scores
+from raygan.service.scores.graphs import numbers_of, onnx_section, shares_of
+from raygan.service.scores.score_table import SKIP, protocol_line
 from raygan.service.views.tables import format_number
+from raygan.strategies.roles import MIXTURE
 from raygan.visible import code, markdown
 
 
@@ -17,25 +24,89 @@ def rejection_section(kept: float | None) -> list[str]:
         return []
     return [
         (
-            f"Its own discriminator goes along and keeps {kept:.0%} of what it makes: x with"
-            " probability min(1, exp(l(x) - threshold)), l from `judge-*`, the threshold from"
-            " `config.json`. The scores below are of all samples, kept or not."
+            f"Its own discriminator goes along and keeps {kept:.0%} of what it makes: x, as the"
+            " network makes it, with probability min(1, exp(l(x) - threshold)), l from `judge-*`,"
+            " the threshold from `config.json`. The scores below are of all samples, kept or not."
         ),
         "",
     ]
 
 
-def card(
-    run: Run, which: str, names: list[str], source: str = "this folder", kept: float | None = None
-) -> str:
+def trained_for(told: Mapping[str, Any]) -> str:
+    """For how many steps its generators were, of those that the run was to have.
+
+    >>> trained_for({"steps": {"pair-00": 180, "pair-01": 200}, "of_steps": 1000})
+    '180 to 200 of 1000 steps'
+    """
+    there = sorted({*told["steps"].values()})
+    done = " to ".join(map(str, there if len(there) < 2 else (there[0], there[-1])))
+    return f"{done} steps" if there == [told["of_steps"]] else f"{done} of {told['of_steps']} steps"
+
+
+def score_section(run: Run, told: Mapping[str, Any]) -> list[str]:
+    """Of the card: the last scores up to the step that its weights are of."""
+    names, step = list(told["generators"]), max(told["steps"].values())
+    # A run that goes on has later ones by now, which are of other weights.
+    scores = run.cast.scores(step)
+    # of a mixture its own alone: those of one member say nothing of it
+    row = scores.get(told["from"]) or (scores.get(names[0]) if len(names) == 1 else None)
+    if row is None:
+        return fitted_section(run) if told["from"] == FITTED else [nothing(scores, names, step)]
+    player, at = str(row["player"]), int(row["step"])
+    found = run.info.get("protocols", {}).get(row["protocol"])
+    floor, ceiling = (found or {}).get("floor", {}), (found or {}).get("ceiling", {})
+    metrics = [m for m in ceiling or row if m in row and m not in SKIP]
+    who = "mixture" if player == MIXTURE else f"single generator {markdown(player)}"
+    lines = [f"| metric | {who}, step {at} | real data | noise |", "| --- | --- | --- | --- |"]
+    for m, name in zip(metrics, marked(metrics, floor, ceiling), strict=True):
+        values = (row[m], ceiling.get(m), floor.get(m))
+        lines.append(f"| {markdown(name)} | " + " | ".join(map(format_number, values)) + " |")
+    if note := mark_line(metrics, floor, ceiling):
+        lines += ["", markdown(note)]
+    if at != step:
+        lines += ["", f"The scores are of step {at}, and the weights of step {step}."]
+    if found is None:
+        return [*lines, "", "Real data and noise are measured when a run ends: not yet."]
+    return [*lines, "", markdown(protocol_line(row["protocol"], found))]
+
+
+def nothing(scores: Scores, names: Sequence[str], step: int) -> str:
+    """Why there is no table."""
+    what = "This mixture" if len(names) > 1 else "This generator"
+    return (
+        f"{what} was not scored; some of the run's generators were."
+        if scores
+        else f"This run has no scores up to step {step}."
+    )
+
+
+def fitted_section(run: Run) -> list[str]:
+    """What is known of a mixture with fitted shares: no table of a run scores it. Raises
+    ConfigError for a mixture.json that is damaged.
+    """
+    found = read_json(run.path, "mixture.json", log_likelihood=dict)
+    fitted, equal = (
+        markdown(format_number(found["log_likelihood"].get(k))) for k in (FITTED, "equal")
+    )
+    return [
+        (
+            "This mixture was not scored. Its shares were fitted on one half of held-out data"
+            f" ({markdown(found.get('data'))}, {markdown(found.get('split'))}, over"
+            f" {markdown(found.get('over'))}); of the other half its log-likelihood is"
+            f" {fitted} nats, and {equal} with equal shares."
+        )
+    ]
+
+
+def card(run: Run, told: Mapping[str, Any], source: str = "this folder", onnx: bool = False) -> str:
     """The model card: what it is, how good, measured how, how to use it, what not to expect.
 
-    source: whence it is loaded. kept: the share of samples that its judges keep, where there are.
+    told: the export's config.json. source: whence it is loaded. onnx: are there such files?
     """
-    config, scores = run.config, run.scores()
-    own = bool(set(keys_in([config.of(name).network for name in names])))
+    config = run.config
+    which, names, shares = told["from"], list(told["generators"]), shares_of(told)
+    own = bool(set(keys_in([entry["network"] for entry in told["generators"].values()])))
     trusting = ", trust_code=True" if own else ""
-    row = next((scores[k] for k in (which, *names) if k in scores), None)
     lines = [
         f"# {markdown(run.name)}: {markdown(which)}",
         "",
@@ -43,7 +114,7 @@ def card(
             f"Generator{'s' if len(names) > 1 else ''} {markdown(', '.join(names))} of a raygan"
             f" run: strategy {markdown(label(config.strategy['name']))}, loss"
             f" {markdown(label(config.loss['name']))}, trained on"
-            f" {markdown(label(config.data['name']))} for {config.steps} steps, seed {config.seed}."
+            f" {markdown(label(config.data['name']))} for {trained_for(told)}, seed {config.seed}."
         ),
         "",
         "## Use",
@@ -52,35 +123,16 @@ def card(
         "import raygan",
         (
             f'x = raygan.load("{source}"{trusting}).sample(64, seed=0)  # numpy, (64, *shape);'
-            " images in [-1, 1]"
+            f" {numbers_of(told)}"
         ),
         "```",
         "",
-        *rejection_section(kept),
+        *([f"A mixture: {markdown(shares)}.", ""] if shares else []),
+        *rejection_section(told.get("share_kept")),
+        *(onnx_section(told) if onnx else []),
         "## Scores",
         "",
-    ]
-    if row is not None:
-        entry = run.info.get("protocols", {}).get(row["protocol"], {"floor": {}, "ceiling": {}})
-        metrics = [m for m in entry["ceiling"] if m in row]
-        head = marked(metrics, entry["floor"], entry["ceiling"])
-        who = (
-            "mixture"
-            if row["player"] == "mixture"
-            else f"single generator {markdown(row['player'])}"
-        )
-        lines += ["| metric | " + who + " | real data | noise |", "| --- | --- | --- | --- |"]
-        for m, name in zip(metrics, head, strict=True):
-            values = (row[m], entry["ceiling"].get(m), entry["floor"].get(m))
-            lines.append(
-                f"| {markdown(name)} | " + " | ".join(format_number(v) for v in values) + " |"
-            )
-        if note := mark_line(metrics, entry["floor"], entry["ceiling"]):
-            lines += ["", markdown(note)]
-        lines += ["", markdown(protocol_line(row["protocol"], entry))]
-    else:
-        lines.append("This run has no scores yet.")
-    lines += [
+        *score_section(run, told),
         "",
         "## Limits",
         "",
@@ -91,7 +143,7 @@ def card(
         ),
         "",
         f"Made by {code((run.path / 'command.txt').read_text())} with "
-        + ", ".join(markdown(f"{k} {v}") for k, v in run.info["versions"].items())
+        + ", ".join(markdown(f"{k} {v}") for k, v in told["versions"].items())
         + ".",
     ]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,10 @@
 data.
 
 generator-NAME.safetensors   weights and buffers
-generator-NAME.onnx          with --onnx, checked by running it
-config.json                  how to build them, prior, shape, shares
-README.md                    the model card
+generator-NAME.onnx          with --onnx, checked by running it; x in the units of training
+config.json                  how to build them, prior, shape, shares, steps trained
+README.md                    the model card; with --onnx what each graph takes and gives, which
+                             its metadata say, too
 judge-NAME.safetensors       with --reject: the discriminator that keeps a sample x with probability
 judge-NAME.onnx              min(1, exp(l(x) - threshold)); l is what it gives, the threshold is in
                              config.json
@@ -25,9 +26,9 @@ from raygan.config import Config, load_component
 from raygan.controller.bucket_copies import shown, typed
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
-from raygan.gan.random_streams import Streams
+from raygan.gan.random_streams import Streams, sample_prior
+from raygan.metrics.features import extractor, usual_extractor
 from raygan.metrics.mixture import fit, log_densities, log_likelihood
-from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.own import trust
 from raygan.own.inside import keys_in, refuse_unsettled
@@ -38,6 +39,7 @@ from raygan.service.runs.generators import Generators
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.card import card
+from raygan.service.scores.graphs import of_generator
 from raygan.service.scores.judges import loaded_judges, write_weights, written_judges
 from raygan.service.scores.onnx import write_onnx
 from raygan.service.scores.rejection import generators_of
@@ -56,16 +58,19 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )
     run, data = run.pinned(), run_data(run)
-    suite = Suite(
-        data, ["kid" if data.is_images else "density"], n_fake=samples, n_real=samples, seed=seed
-    )
-    features = suite.extractor if suite.extractor else None
+    if data.text:
+        raise ConfigError(
+            f"mixture: {data.name} is text, of which no density is known. Use --metrics ngrams."
+        )
+    # By no suite of scores: that refuses what its scores cannot do, and none is taken here.
+    features = extractor(usual_extractor(data)) if data.is_images else None
+    held_out = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
 
     def points(x: torch.Tensor) -> Any:
         return features(x) if features else x.numpy()
 
     made = {p: points(torch.from_numpy(run.generator(p).draw(samples, seed))) for p in run.pairs}
-    real = points(suite.real)
+    real = points(held_out)
     log_p = log_densities(made, real)
     # Fitted on one half and reported on the other: on its own points any shares look better than
     # equal ones.
@@ -108,7 +113,8 @@ def export(run: Run, which: str, out: Path, onnx: bool = False, reject: bool = F
         raise ConfigError(
             f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist. Make it first."
         )
-    return write_export(run, which, generators_of(run.use_code(), which, reject), out, onnx)
+    write_export(run, which, out, onnx, reject)
+    return out
 
 
 def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
@@ -124,8 +130,17 @@ def _refuse_unsaved(run: Run, name: str, network: torch.nn.Module) -> None:
             )
 
 
-def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: bool) -> Path:
-    """Of these generators of the run, with the judges that they have; `out` is not there yet."""
+def write_export(
+    run: Run, which: str, out: Path, onnx: bool = False, reject: bool = False,
+    source: str = "this folder",
+) -> Generators:  # fmt: skip
+    """As `export`; `out` is not there yet. source: whence its card says that it is loaded. Returns
+    the generators that are in it.
+    """
+    # all of one checkpoint, also while the run goes on: weights, steps, and the scores beside them
+    run = run.use_code().pinned("exported")
+    generators, info = generators_of(run, which, reject), run.info
+    steps = run.checkpoint().steps
     # a folder of that name is a whole export
     with whole(out) as temporary:
         temporary.mkdir()
@@ -143,24 +158,23 @@ def write_export(run: Run, which: str, generators: Generators, out: Path, onnx: 
             }
         judging = written_judges(run, generators, temporary, onnx) if generators.judges else {}
         config = {
-            "format": FORMAT, "from": which, "shape": run.info["shape"], "generators": entries,
-            "weights": generators.weights, "run": run.name, "scaling": run.info.get("scaling"),
-            "versions": run.info["versions"], "alphabet": generators.alphabet,
+            "format": FORMAT, "from": which, "shape": info["shape"], "generators": entries,
+            "weights": generators.weights, "run": run.name, "scaling": info.get("scaling"),
+            "steps": {name: steps[name] for name in entries}, "of_steps": run.config.steps,
+            "versions": info["versions"], "alphabet": generators.alphabet,
             "columns": list(generators.columns), **judging,
             **code_of(run.config, [entries, judging]),
         }  # fmt: skip
         write_code(temporary, config.get("code", {}))
         (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        (temporary / "README.md").write_text(
-            card(run, which, list(entries), kept=judging.get("share_kept"))
-        )
+        (temporary / "README.md").write_text(card(run, config, source, onnx))
         if onnx:
             for name, network in generators.networks.items():
-                z = torch.randn(
-                    5, generators.priors[name][1], generator=torch.Generator().manual_seed(0)
-                )
-                write_onnx(network, z, temporary / f"generator-{name}.onnx", ("z", "x"))
-    return out
+                prior, z_dim = generators.priors[name]
+                z = sample_prior(prior, (5, z_dim), torch.Generator().manual_seed(0))
+                graph, facts = temporary / f"generator-{name}.onnx", of_generator(config, name)
+                write_onnx(network, z, graph, ("z", "x"), facts)
+    return generators
 
 
 def code_of(config: Config, parts: Sequence[Any]) -> dict[str, Any]:

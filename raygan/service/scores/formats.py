@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
+from raygan.service.runs.generators import Drawn
 
 Format = Literal["json", "npy", "npz", "png", "txt"]
 MEDIA: dict[Format, str] = {
@@ -26,11 +27,13 @@ DRAWING = threading.Lock()
 """pyplot is for one thread at a time."""
 
 
-def encoded(samples: npt.NDArray[Any], form: Format, alphabet: str = "") -> bytes:
-    """Samples (N, *shape): nested lists, arrays (`x` of an .npz), a picture, or a sentence a line.
+def encoded(drawn: Drawn, form: Format) -> bytes:
+    """Samples: nested lists, arrays (`x` of an .npz), a picture, or a sentence a line; numbers are
+    in the data's own units.
 
     JSON of text is sentences. Raises ConfigError for a format that these samples do not have.
     """
+    samples, alphabet = drawn.in_units, drawn.alphabet
     if form == "json":
         if not np.isfinite(samples).all():
             raise ConfigError("format=json: samples are not finite. Use npy, and look at the run.")
@@ -49,11 +52,13 @@ def encoded(samples: npt.NDArray[Any], form: Format, alphabet: str = "") -> byte
         raise ConfigError(f"format={form}: these samples are {kind}, json, npy or npz.")
     if form == "txt":
         return ("\n".join(decode(samples.argmax(1), alphabet)) + "\n").encode()
-    return picture(samples)
+    return picture(drawn.shown)
 
 
 def picture(samples: npt.NDArray[Any]) -> bytes:
-    """PNG: images (N, C, H, W) in a square grid, a pixel a pixel; points as a scatter plot."""
+    """PNG: images (N, C, H, W) in [-1, 1] in a square grid, a pixel a pixel; points as a scatter
+    plot.
+    """
     if samples.ndim != 4:
         from raygan.service.views.pictures import drawn_grid
 

@@ -13,6 +13,7 @@ from raygan.config import Config, full_dump, validate
 from raygan.networks.base import odds
 from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.run import Run
+from raygan.service.scores.graphs import of_judge
 from raygan.service.scores.onnx import write_onnx
 from raygan.strategies.base import strategy_of
 
@@ -49,7 +50,8 @@ def written_judges(run: Run, generators: Generators, folder: Path, onnx: bool) -
         write_weights(judge.d, folder / f"judge-{owner}.safetensors")
         if onnx:
             x = torch.from_numpy(generators.draw(5, 0))
-            write_onnx(Verdict(judge.d), x, folder / f"judge-{owner}.onnx", ("x", "l"))
+            facts = of_judge(judge.threshold)
+            write_onnx(Verdict(judge.d), x, folder / f"judge-{owner}.onnx", ("x", "l"), facts)
     generators.sample(SHARE_OF)
     plain = full_dump(run.config)
     return {

@@ -1,5 +1,5 @@
-"""`raygan.load(...)`: a generator to sample from, out of a run folder, an exported folder, or one
-on the Hugging Face Hub; imports no Ray.
+"""`raygan.load(...)`: a generator to sample from, out of a run (in a folder or a bucket), an
+exported folder, or one on the Hugging Face Hub; imports no Ray.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raygan.controller.run_folder import is_export
+from raygan.controller.run_folder import find_run, is_export
 from raygan.errors import CheckpointError, ConfigError
+from raygan.paths import expanded, in_bucket
 
 if TYPE_CHECKING:
     from raygan.service.runs.generators import Generators
@@ -25,8 +26,9 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
     an address that is none, and for `which` of an export, which holds one; CheckpointError for what
     cannot be loaded.
     """
-    folder = from_hub(str(source)) if str(source).startswith(SCHEME) else Path(source)
-    if is_export(folder):
+    place = place_of(source)
+    folder = from_hub(place) if place.startswith(SCHEME) else place
+    if in_bucket(folder) is None and is_export(folder):
         from raygan.service.scores.export import load_exported
 
         if which is not None:
@@ -39,6 +41,18 @@ def load(source: str | Path, which: str | None = None, *, trust_code: bool = Fal
 
     run = Run.load(folder, trust_code=trust_code).use_code()
     return run.generator(which or run.main_player)
+
+
+def place_of(source: str | Path) -> str:
+    """Where that lies, in words that any process can open, also on another machine that sees it:
+    hf://org/name, the address of a run in a bucket, or a whole path of a run or an export. Raises
+    ConfigError for what is none of these.
+    """
+    if str(source).startswith(SCHEME):
+        return str(source)
+    if place := in_bucket(source):
+        return place
+    return str((expanded(source) if is_export(source) else find_run(source)).resolve())
 
 
 def address(source: str) -> str:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import draw_watch
 from raygan.networks.base import untuned
 
+EMPTY: Mapping[str, str] = MappingProxyType({})
 TOLERANCE = 1e-4
-"""Largest difference between PyTorch and ONNX Runtime."""
+"""Largest difference between PyTorch and ONNX Runtime, for numbers up to 1; of larger ones in
+parts of them.
+"""
 
 
 def write_onnx(
-    network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str]
-) -> None:
+    network: torch.nn.Module, example: torch.Tensor, path: Path, names: tuple[str, str],
+    told: Mapping[str, str] = EMPTY,
+) -> None:  # fmt: skip
     """A network with a free batch size, in float32, its input and output under these names;
     compared with PyTorch on the example (N, ...) before it is kept.
+
+    told: what the two are, for who has the file alone; its metadata.
     """
     try:
         import onnxruntime
@@ -49,13 +58,32 @@ def write_onnx(
             output_names=names[1:], dynamic_shapes=({0: batch},), verbose=False,
         )  # fmt: skip
     assert program is not None, "the exporter gave nothing"
+    program.model.metadata_props.update(told)
     program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():
         expected = network(example).numpy()
     (found,) = session.run(None, {names[0]: example.numpy()})
-    worst = float(np.abs(found - expected).max())
-    if worst > TOLERANCE:
+    compare(found, expected)
+
+
+def compare(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> None:
+    """What ONNX Runtime and PyTorch give (N, ...) for the same. Raises CheckpointError where they
+    differ by more than rounding, or either gives no finite number.
+    """
+    if not np.isfinite(expected).all():
         raise CheckpointError(
-            f"--onnx: ONNX Runtime differs from PyTorch by {worst:g}. Report this as a defect."
+            "--onnx: this network gives numbers that are not finite, so that nobody could compare"
+            " with PyTorch. Look at the run, or export an earlier one."
+        )
+    # of each output number by its largest of the batch: rounding is in parts of what is summed,
+    # also where one sample's sum comes to nearly 0; and a column of thousands beside one of
+    # fractions leaves that its own
+    size = np.maximum(1.0, np.abs(expected).max(0))
+    worst = float((np.abs(found - expected) / size).max())
+    # so, and not the other way round: NaN is no number below it
+    if not worst <= TOLERANCE:
+        raise CheckpointError(
+            f"--onnx: ONNX Runtime differs from PyTorch by {worst:g} of its numbers' size. Report"
+            " this as a defect."
         )

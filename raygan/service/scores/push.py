@@ -15,10 +15,8 @@ from typing import Any
 from raygan.errors import ConfigError, RayganError
 from raygan.own.names import label, short
 from raygan.service.runs.run import Run
-from raygan.service.scores.card import card
 from raygan.service.scores.export import write_export
 from raygan.service.scores.loading import SCHEME, address
-from raygan.service.scores.rejection import generators_of
 from raygan.service.scores.sampling import write_drawn
 
 SHOWN = 64
@@ -57,15 +55,12 @@ def model_folder(
     run: Run, which: str, out: Path, target: str, licence: str, reject: bool = False
 ) -> Path:
     """What `export` writes, with samples, and a card that the Hub reads. Raises ConfigError."""
-    # Once for both: a judge takes a thousand updates.
-    generators = generators_of(run.use_code(), which, reject)
-    write_export(run, which, generators, out, onnx=False)
+    # The same ones for both: a judge takes a thousand updates, and a run may go on.
+    generators = write_export(run, which, out, reject=reject, source=target)
     samples = "samples.txt" if generators.alphabet else "samples.png"
     write_drawn(generators, run.name, SHOWN, 0, out / samples)
-    written = json.loads((out / "config.json").read_text())
-    names = list(written["generators"])
     shown = "" if samples.endswith(".txt") else f"\n![{SHOWN} samples, seed 0]({samples})\n"
-    text = card(run, which, names, target, written.get("share_kept"))
+    text = (out / "README.md").read_text()
     (out / "README.md").write_text(front_matter(run, licence) + shown + text)
     return out
 

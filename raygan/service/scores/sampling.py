@@ -31,7 +31,7 @@ def write_samples(
 
     .txt holds one sentence a line (text only);
     .npz holds one array `x` (n, *shape), float32, images in [-1, 1]; scaled data float64 in its own
-    units; .parquet has a column a feature, with its name; .png is a picture.
+    units, pictures too; .parquet has a column a feature, with its name; .png is a picture.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(
@@ -56,9 +56,8 @@ def write_drawn(
     """So many samples of these, in the form of `out`'s suffix; the shape of one. name: whose they
     are, for the error.
     """
-    drawn = generators.draw(count, seed)
-    samples = generators.in_units(drawn)
-    alphabet = generators.alphabet
+    drawn = generators.drawn(generators.draw(count, seed))
+    alphabet = drawn.alphabet
     if (out.suffix == ".txt") != bool(alphabet) and out.suffix in (".txt", ".png"):
         kind = "text" if alphabet else "not text"
         raise ConfigError(
@@ -67,16 +66,16 @@ def write_drawn(
         )
     with whole(out) as file:
         if out.suffix == ".txt":
-            file.write_bytes(encoded(samples, "txt", alphabet))
+            file.write_bytes(encoded(drawn, "txt"))
         elif out.suffix == ".npz":
-            file.write_bytes(encoded(samples, "npz"))
+            file.write_bytes(encoded(drawn, "npz"))
         elif out.suffix == ".png":
             from raygan.service.views.pictures import save_grid
 
-            save_grid(drawn if samples.ndim == 4 else samples, file)
+            save_grid(drawn.shown, file)
         else:
-            _table(generators.columns, samples).to_parquet(file)
-    return samples.shape[1:]
+            _table(generators.columns, drawn.in_units).to_parquet(file)
+    return drawn.made.shape[1:]
 
 
 def _table(columns: Sequence[str], samples: npt.NDArray[Any]) -> pd.DataFrame:

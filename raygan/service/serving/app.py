@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy.typing as npt
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +24,7 @@ from ray import serve
 
 from raygan.errors import RayganError
 from raygan.gan.random_streams import REACH
+from raygan.service.runs.generators import Drawn
 from raygan.service.scores.formats import MEDIA, Format, encoded
 from raygan.service.serving.source import Rolling, Source, numbers
 
@@ -81,11 +81,11 @@ class Service:
         batch_wait_timeout_s=WAIT_S,
         batch_size_fn=lambda asked: sum(count for count, _ in asked),
     )
-    async def draw(self, asked: list[tuple[int, int]]) -> list[tuple[npt.NDArray[Any], str]]:
+    async def draw(self, asked: list[tuple[int, int]]) -> list[tuple[Drawn, str]]:
         """For each (count, seed) its samples, and the checkpoint that they are from."""
         model = self.rolling.model
         made = await asyncio.to_thread(model.generators.draw_many, asked)
-        return [(model.generators.in_units(x), model.checkpoint) for x in made]
+        return [(model.generators.drawn(x), model.checkpoint) for x in made]
 
     @api.get("/sample", response_class=Response)
     async def sample(
@@ -94,14 +94,14 @@ class Service:
         seed: Annotated[int | None, Query(ge=0, lt=2**63, description="Drawn if left out.")] = None,
         format: Annotated[Format, Query(description="Form of the answer.")] = "json",
     ) -> Response:
-        """Samples, as `raygan sample --seed` draws them, up to rounding; images in [-1, 1]."""
+        """Samples, as `raygan sample --seed` draws them, up to rounding, in the data's own units;
+        pictures of 0..255, 0..1 or -1..1 in [-1, 1]. As png a picture is a picture in any units.
+        """
         seed = random.SystemRandom().getrandbits(48) if seed is None else seed
         with self.counted():
-            x, checkpoint = await self.draw((count, seed))
+            drawn, checkpoint = await self.draw((count, seed))
             self.figures.samples.inc(count)
-            raw = await asyncio.to_thread(
-                encoded, x, format, self.rolling.model.generators.alphabet
-            )
+            raw = await asyncio.to_thread(encoded, drawn, format)
             told = {"X-Raygan-Seed": str(seed), "X-Raygan-Checkpoint": checkpoint}
             return Response(raw, media_type=MEDIA[format], headers=told)
 
@@ -114,8 +114,8 @@ class Service:
         """The sample of one z; of a mixture, its first generator's."""
         model = self.rolling.model
         with self.counted():
-            x = await asyncio.to_thread(model.latent, numbers(z))
-            raw = await asyncio.to_thread(encoded, x[None], format, model.generators.alphabet)
+            drawn = await asyncio.to_thread(model.latent, numbers(z))
+            raw = await asyncio.to_thread(encoded, drawn, format)
             self.figures.samples.inc()
             return Response(
                 raw, media_type=MEDIA[format], headers={"X-Raygan-Checkpoint": model.checkpoint}
@@ -158,8 +158,8 @@ class Service:
 
     async def shape(self) -> list[int]:
         """Of one sample."""
-        (x, _) = await self.draw((1, 0))
-        return list(x.shape[1:])
+        (drawn, _) = await self.draw((1, 0))
+        return list(drawn.made.shape[1:])
 
     @api.get("/metrics", response_class=Response)
     async def metrics(self) -> Response:

@@ -8,16 +8,14 @@ import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from raygan.controller.checkpoint_index import listed
 from raygan.controller.run_folder import find_run
 from raygan.errors import CheckpointError, ConfigError
 from raygan.paths import in_bucket
-from raygan.service.runs.generators import Generators
+from raygan.service.runs.generators import Drawn, Generators
 from raygan.service.runs.run import Run
 from raygan.service.scores.loading import SCHEME, load
 from raygan.service.scores.rejection import generators_of
@@ -70,9 +68,9 @@ class Model:
     checkpoint: str
     """Its name in the run; "" for what does not move."""
 
-    def latent(self, z: list[float]) -> npt.NDArray[Any]:
-        """The sample (*shape) that the first network makes of z (z_dim,). Raises ConfigError for
-        another length.
+    def latent(self, z: list[float]) -> Drawn:
+        """The one sample that the first network makes of z (z_dim,). Raises ConfigError for another
+        length.
         """
         name = next(iter(self.generators.networks))
         _, z_dim = self.generators.priors[name]
@@ -80,8 +78,7 @@ class Model:
             raise ConfigError(f"z: {len(z)} numbers, and {name} takes {z_dim}.")
         with torch.no_grad():
             made = self.generators.networks[name](torch.tensor([z]))
-        out: npt.NDArray[Any] = self.generators.in_units(made.numpy())[0]
-        return out
+        return self.generators.drawn(made.numpy())
 
 
 class Rolling:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,19 @@ import torch
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 import raygan
+from raygan.controller.checkpoint import read_checkpoint
+from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.errors import CheckpointError, ConfigError
+from raygan.gan.random_streams import Streams, sample_prior
 from raygan.metrics.mixture import fit, log_likelihood
 from raygan.networks.base import odds
 from raygan.service.runs.generators import Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
+from raygan.service.scores.card import card
 from raygan.service.scores.export import export, fit_mixture, load_exported
 from raygan.service.scores.rejection import rejecting
+from raygan.service.views.tables import format_number
 from tests.conftest import TINY
 
 
@@ -70,6 +76,21 @@ def test_fitted_shares_are_sampled_from(run: Run) -> None:
     assert generators.sample(7, seed=1).shape == (7, 2)
 
 
+def test_shares_are_fitted_by_as_few_samples_as_are_asked_for(run: Run) -> None:
+    """Coverage C, which needs 1500, is none of its scores."""
+    out = fit_mixture(run, samples=200)
+    assert out["samples"] == 200
+    assert sum(out["weights"].values()) == pytest.approx(1)
+    assert np.isfinite(list(out["log_likelihood"].values())).all()
+
+
+def test_text_has_no_density_to_fit_shares_by(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SimpleNamespace(text="ab", name="lm1b", is_images=False)
+    monkeypatch.setattr("raygan.service.scores.export.run_data", lambda run: text)
+    with pytest.raises(ConfigError, match="mixture: lm1b is text"):
+        fit_mixture(run, samples=200)
+
+
 @pytest.mark.parametrize("which", ["best", "mixture", "pair:1"])
 def test_an_export_gives_the_runs_own_samples_without_ray(
     run: Run, tmp_path: Path, which: str
@@ -101,6 +122,101 @@ def test_names_of_columns_go_along(tmp_path: Path) -> None:
     del config["columns"]  # as before names went along
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     assert load_exported(tmp_path / "model").columns == ()
+
+
+def test_the_card_says_in_which_numbers_samples_come(run: Run, tmp_path: Path) -> None:
+    told = json.loads((export(run, "mixture", tmp_path / "model") / "config.json").read_text())
+    assert "[-1, 1]" not in card(run, told)
+    assert "each of the 2 generators gives as many samples" in card(run, told)
+    told |= {"weights": {"pair-00": 300.0, "pair-01": 100.0}, "shape": [1, 8, 8]}
+    assert "pair-00 0.75, pair-01 0.25" in card(run, told)
+    assert "images in [-1, 1]" in card(run, told)
+    told["scaling"] = {"offset": [2047.5], "factor": [2047.5]}
+    assert "images in 0..4095" in card(run, told)
+    assert "[-1, 1]" not in card(run, told)
+    assert "ONNX" not in card(run, told)
+    told["generators"]["pair-01"]["prior"] = "uniform"
+    told["judges"] = {"pair-00": {"threshold": 0.5}}
+    graphs = card(run, told, onnx=True)
+    assert "`generator-pair-01.onnx`: `z` (N, 2) float32, each number drawn from U(-1, 1)" in graphs
+    assert "offset [2047.5] and factor [2047.5]" in graphs
+    assert "`judge-pair-00.onnx`: `x` as a generator's graph gives it" in graphs
+
+
+@pytest.mark.parametrize(
+    ("at", "trained", "scored"),
+    [
+        (12, "for 12 steps", "single generator pair-01, step 12"),
+        (8, "for 8 of 12 steps", "The scores are of step 6, and the weights of step 8."),
+        (4, "for 4 of 12 steps", "no scores up to step 4."),
+    ],
+)
+def test_the_card_is_of_the_checkpoint_that_the_weights_are_of(
+    at: int, trained: str, scored: str, tmp_path: Path
+) -> None:
+    """Every 4 steps a checkpoint, every 6 scores; it goes on when it is exported."""
+    settings = {**TINY, "strategy": "independent", "checkpoint": {"every_steps": 4, "keep": 3}}
+    run = raygan.train("ring8-gap", run_dir=tmp_path, name="r", inline=True, **settings)
+    entry = list_checkpoints(run.path)[at]
+    pinned = Run(run.path, pin=read_checkpoint(run.path, at, entry.manifest, entry.folder))
+    out = export(pinned, "pair:1", tmp_path / "model")
+    text = (out / "README.md").read_text()
+    assert trained in text
+    assert scored in text
+    assert ("and the weights of step" in text) == (at == 8)
+    assert json.loads((out / "config.json").read_text())["steps"] == {"pair-01": at}
+
+
+def test_a_mixture_is_not_told_by_the_scores_of_a_member(run: Run, tmp_path: Path) -> None:
+    fit_mixture(run, samples=1600)
+    text = (export(run, "fitted", tmp_path / "model") / "README.md").read_text()
+    assert "This mixture was not scored" in text
+    likelihood = json.loads((run.path / "mixture.json").read_text())["log_likelihood"]
+    assert f"{format_number(likelihood['fitted'])} nats, and" in text
+    assert "single generator" not in text
+    told = json.loads((tmp_path / "model/config.json").read_text())
+    assert "| mixture, step 12 |" in card(run, {**told, "from": "mixture"})
+    rows = [r for r in run.logs.rows if r["player"] != "mixture"]
+    fewer = Path(shutil.copytree(run.path, tmp_path / "fewer"))
+    (fewer / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    text = card(Run(fewer), {**told, "from": "mixture"})
+    assert "This mixture was not scored" in text
+    assert "single generator" not in text
+
+
+def test_scores_of_a_run_that_has_not_ended_are_told(run: Run, tmp_path: Path) -> None:
+    """Its floor and ceiling come at its end."""
+    live = Run(run.path, {"protocols": {}})
+    text = (export(live, "pair:0", tmp_path / "model") / "README.md").read_text()
+    assert "| modes" in text
+    assert "measured when a run ends" in text
+    assert "None" not in text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+)
+def test_a_graph_says_the_way_from_z_to_the_datas_units(tmp_path: Path) -> None:
+    import onnxruntime
+
+    x = np.random.default_rng(0).normal([1000, -2], [9, 0.1], (400, 2))
+    np.savez(tmp_path / "far.npz", x=x)
+    settings = {**TINY, "data": f"npz:{tmp_path / 'far.npz'}", "strategy": "independent"}
+    pair = {**TINY.get("pair", {}), "prior": "uniform"}
+    run = raygan.train(None, run_dir=tmp_path, name="r", inline=True, **{**settings, "pair": pair})
+    out = export(run, "pair:0", tmp_path / "model", onnx=True)
+    session = onnxruntime.InferenceSession(
+        str(out / "generator-pair-00.onnx"), providers=["CPUExecutionProvider"]
+    )
+    told = session.get_modelmeta().custom_metadata_map
+    assert told["z"] == "2 numbers, each from U(-1, 1)"
+    offset, factor = ([float(n) for n in told[k].split(", ")] for k in ("offset", "factor"))
+    made = run.generator("pair:0")
+    z = sample_prior("uniform", (50, 2), Streams(3, "sample").at("pair-00"))
+    found = np.array(offset) + np.array(factor) * session.run(None, {"z": z.numpy()})[0]
+    np.testing.assert_allclose(found, made.sample(50, seed=3), rtol=1e-5)
+    assert f"offset [{offset[0]:.9g}, " in (out / "README.md").read_text()
 
 
 def test_bad_exports_write_nothing(run: Run, tmp_path: Path) -> None:

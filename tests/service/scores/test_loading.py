@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import raygan
+from raygan.controller import bucket_copies, run_folder
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.runs.run import Run
 from raygan.service.scores.export import export
+from raygan.service.scores.loading import place_of
 from tests.conftest import TINY
 
 
@@ -50,6 +52,33 @@ def test_from_the_hub_through_its_client(
     assert (raygan.load("hf://me/ring").sample(5, seed=0) == wanted).all()
     with pytest.raises(CheckpointError, match="hf://me/other cannot be fetched"):
         raygan.load("hf://me/other")
+
+
+def test_what_a_verb_can_name_can_be_loaded(
+    run: Run, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home, `file://`, and a run's name alone."""
+    wanted = run.generator("mixture").sample(5, seed=0)
+    monkeypatch.setenv("HOME", str(exported.parent))
+    assert (raygan.load("~/m").sample(5, seed=0) == wanted).all()
+    assert (raygan.load(f"file://{exported}").sample(5, seed=0) == wanted).all()
+    assert place_of("~/m") == str(exported)
+    monkeypatch.chdir(run.path.parent.parent)
+    monkeypatch.setattr(run_folder, "RUNS", run.path.parent.name)
+    assert (raygan.load("r", "mixture").sample(5, seed=0) == wanted).all()
+    assert place_of("r") == str(run.path)
+
+
+def test_a_run_in_a_bucket_is_loaded_by_its_address(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bucket_copies, "view", lambda at: asked.append(at) or run.path)
+    wanted = run.generator("mixture").sample(5, seed=0)
+    # a Path has lost the second slash
+    for source in ("s3://mine/runs/r/", Path("s3://mine/runs/r")):
+        assert (raygan.load(source, "mixture").sample(5, seed=0) == wanted).all()
+    assert asked == ["s3://mine/runs/r"] * 2
 
 
 def test_what_cannot_be_loaded_is_one_line(

@@ -5,21 +5,25 @@ the newest checkpoint.
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
 from raygan.config import Resolved
+from raygan.data.record import Scaling
 from raygan.errors import ConfigError, RayganError
 from raygan.service.resuming import resume_run
-from raygan.service.runs.generators import Judge
+from raygan.service.runs.generators import Drawn, Generators, Judge
 from raygan.service.runs.run import Run
 from raygan.service.scores import rejection
 from raygan.service.scores.formats import encoded
-from raygan.service.serving.source import Rolling, Source, numbers
+from raygan.service.scores.sampling import write_drawn
+from raygan.service.serving.source import Model, Rolling, Source, numbers
 from raygan.service.training import train
 from tests.conftest import tiny_config
 
@@ -58,9 +62,10 @@ def test_a_latent_point_is_the_networks_own(run: Run) -> None:
     model = Source(str(run.path), "global").open()
     z_dim = model.generators.priors["global"][1]
     z = [0.25] * z_dim
-    assert model.latent(z).shape == (2,)
-    assert np.array_equal(model.latent(z), model.latent(z))
-    assert not np.array_equal(model.latent(z), model.latent([-0.25] * z_dim))
+    first = model.latent(z).in_units
+    assert first.shape == (1, 2)
+    assert np.array_equal(first, model.latent(z).in_units)
+    assert not np.array_equal(first, model.latent([-0.25] * z_dim).in_units)
     with pytest.raises(ConfigError, match=f"z: 1 numbers, and global takes {z_dim}"):
         model.latent([1.0])
 
@@ -159,24 +164,51 @@ def test_what_cannot_be_served_is_one_line(source: Source, complaint: str) -> No
 
 
 IMAGES = np.linspace(-1, 1, 5 * 3 * 4 * 4, dtype=np.float32).reshape(5, 3, 4, 4)
-POINTS = np.arange(6.0).reshape(3, 2)
+POINTS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 def test_formats_hold_what_they_were_given() -> None:
-    assert json.loads(encoded(POINTS, "json")) == {"shape": [3, 2], "x": POINTS.tolist()}
-    assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npy"))), IMAGES)
-    assert np.array_equal(np.load(io.BytesIO(encoded(IMAGES, "npz")))["x"], IMAGES)
+    points, images = Drawn(POINTS), Drawn(IMAGES)
+    assert json.loads(encoded(points, "json")) == {"shape": [3, 2], "x": POINTS.tolist()}
+    assert np.array_equal(np.load(io.BytesIO(encoded(images, "npy"))), IMAGES)
+    assert np.array_equal(np.load(io.BytesIO(encoded(images, "npz")))["x"], IMAGES)
     with pytest.raises(ConfigError, match="not finite"):
-        encoded(POINTS * np.nan, "json")
-    assert Image.open(io.BytesIO(encoded(POINTS, "png"))).format == "PNG"
-    sheet = np.asarray(Image.open(io.BytesIO(encoded(IMAGES, "png"))))
+        encoded(Drawn(POINTS * np.nan), "json")
+    assert Image.open(io.BytesIO(encoded(points, "png"))).format == "PNG"
+    sheet = np.asarray(Image.open(io.BytesIO(encoded(images, "png"))))
     assert sheet.shape == (8, 12, 3), "3 across, 2 down"
     first = np.round((IMAGES[0].transpose(1, 2, 0) + 1) * 127.5)
     assert np.abs(sheet[:4, :4] - first).max() <= 1
     text = np.zeros((1, 2, 3), np.float32)
     text[0, [1, 0, 1], [0, 1, 2]] = 1
-    assert encoded(text, "txt", "ab") == b"bab\n"
-    assert json.loads(encoded(text, "json", "ab"))["x"] == ["bab"]
+    assert encoded(Drawn(text, alphabet="ab"), "txt") == b"bab\n"
+    assert json.loads(encoded(Drawn(text, alphabet="ab"), "json"))["x"] == ["bab"]
+
+
+def test_a_picture_is_shown_in_any_units_and_numbers_are_in_them() -> None:
+    """Of 0..4095: as a PNG what it is without; the same of points is a plot of their units."""
+    plain, scaled = Drawn(IMAGES), Drawn(IMAGES, Scaling((2047.5,), (2047.5,)))
+    assert encoded(scaled, "png") == encoded(plain, "png")
+    numbers = np.load(io.BytesIO(encoded(scaled, "npy")))
+    assert (numbers.min(), numbers.max()) == (0, 4095)
+    assert encoded(Drawn(POINTS, Scaling((0.0,), (1000.0,))), "png") != encoded(
+        Drawn(POINTS), "png"
+    )
+
+
+@pytest.mark.parametrize("scaling", [None, Scaling((2047.5,), (2047.5,))])
+def test_the_page_and_a_file_show_the_same_picture(scaling: Scaling | None, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Tanh())
+    made = Generators({"a": network}, {"a": ("gaussian", 2)}, scaling=scaling)
+    z = [0.5, -1.0]
+    raw = encoded(Model(made, "a", "").latent(z), "png")
+    shown = np.asarray(Image.open(io.BytesIO(raw)).convert("L"))
+    with torch.no_grad():
+        expected = (network(torch.tensor([z]))[0, 0].numpy() + 1) * 127.5
+    assert np.abs(shown - expected).max() <= 1
+    write_drawn(made, "run", 4, 0, tmp_path / "scaled.png")
+    write_drawn(replace(made, scaling=None), "run", 4, 0, tmp_path / "plain.png")
+    assert (tmp_path / "scaled.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +216,7 @@ def test_formats_hold_what_they_were_given() -> None:
 )
 def test_a_format_that_samples_do_not_have(samples: np.ndarray, form: str, alphabet: str) -> None:
     with pytest.raises(ConfigError, match=f"format={form}"):
-        encoded(samples, form, alphabet)  # type: ignore[arg-type]
+        encoded(Drawn(samples, alphabet=alphabet), form)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,,2", "1;2", "nan,1", "1,inf"])

@@ -67,6 +67,41 @@ def test_what_does_not_travel_may_differ() -> None:
     check({"name": "pmgan", "feedback": "gradients"}, {"slope": 0.9})
 
 
+@pytest.mark.parametrize(
+    ("strategy", "pair", "told"),
+    [
+        ("gap", {"optimizer": "rmsprop"}, "of pair-01 is rmsprop, that of pair-00 adam"),
+        ("population", {"optimizer": "rmsprop"}, "pair.optimizer of pair-01 is rmsprop"),
+        ("mdgan", {"optimizer": "rmsprop"}, "pair.optimizer of pair-01 is rmsprop"),
+        (
+            {"name": "sgan", "messenger_optimizer": "clone"},
+            {"optimizer": "rmsprop"},
+            "pair.optimizer of pair-01 is rmsprop",
+        ),
+        ({"name": "gap", "what": "G"}, {"ema": 0.9}, "pair.ema of pair-01 is 0.9, that of pair-00"),
+        ("population", {"ema": 0.9}, "pair.ema of pair-01 is 0.9"),
+    ],
+)
+def test_what_goes_along_is_alike_or_refused(
+    strategy: Any, pair: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check(strategy, **pair)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "pair"),
+    [
+        ({"name": "gap", "carry": "weights"}, {"optimizer": "rmsprop"}),
+        ("gap", {"ema": 0.9}),
+        ("sgan", {"optimizer": "rmsprop", "ema": 0.9}),
+        ("fedavg", {"optimizer": "rmsprop", "ema": 0.9}),
+    ],
+)
+def test_what_stays_may_differ(strategy: Any, pair: dict[str, Any]) -> None:
+    check(strategy, **pair)
+
+
 def test_an_own_layer_that_says_nothing_is_known_by_its_network_s_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

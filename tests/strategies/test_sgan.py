@@ -4,6 +4,7 @@ import copy
 import math
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -29,9 +30,9 @@ from raygan.strategies.sgan import opposition
 from raygan.strategies.sgan.costs import sharing_of
 from raygan.strategies.sgan.global_pair import GlobalPair
 from raygan.strategies.sgan.messengers import Messengers
-from raygan.strategies.sgan.opponents import Opponent
+from raygan.strategies.sgan.opponents import AtOnce, Opponent, Opponents
 from raygan.strategies.sgan.payoffs import payoff_weights
-from raygan.strategies.sgan.strategy import Sgan
+from raygan.strategies.sgan.strategy import Sgan, prior_of
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")
@@ -371,6 +372,43 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     assert kind() == 1  # 32 numbers against a whole network
     assert kind(batch_size=4096) == 0
     assert kind(strategy={"name": "sgan", "share_generators": "weights"}) == 0
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_copied_generator_is_driven_with_its_local_s_own_prior(
+    shards: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U(-1, 1) where it has learned from that, N(0, 1) where it has not; the joiners' too."""
+    seen: dict[str, torch.Tensor] = {}
+    alone, together = Opponent.fakes, AtOnce.fakes
+
+    def one(self: Opponent, draw: Any) -> torch.Tensor:
+        seen[self.name] = draw()
+        return alone(self, lambda: seen[self.name])
+
+    def several(self: AtOnce, draws: Any) -> torch.Tensor:
+        for opponent, draw in zip(self.opponents, draws, strict=True):
+            seen[opponent.name] = draw()
+        return together(self, [lambda z=seen[o.name]: z for o in self.opponents])  # type: ignore[misc]
+
+    monkeypatch.setattr(Opponent, "fakes", one)
+    monkeypatch.setattr(AtOnce, "fakes", several)
+    monkeypatch.setattr("raygan.strategies.sgan.opponents.pays", lambda d: at_once)
+    config = tiny_config(
+        num_pairs=4,
+        batch_size=256,
+        pairs=[{"count": 2}, {"count": 2, "pair": {"prior": "uniform"}}],
+        strategy={"name": "sgan", "share_generators": "weights", "messenger_shards": shards},
+    )
+    supervisor, board = facing_locals(config, 1)
+    supervisor.train(1, board)
+    assert sorted(seen) == [f"pair-0{i}" for i in range(4)]
+    for name, z in seen.items():
+        assert (z.abs().max() <= 1) == (name in ("pair-02", "pair-03")), name
+    late = Opponents(supervisor, cast(Sgan, strategy_of(config)), True, partial(prior_of, config))
+    late.have(["pair-07"])
+    assert late.by_name["pair-07"].prior == "uniform"
 
 
 # --------------------------------------------------------------------------------------------------

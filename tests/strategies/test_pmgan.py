@@ -108,12 +108,16 @@ def test_lockstep_is_the_algorithm_written_out() -> None:
         assert torch.allclose(found[JUDGE][f"c.{key}"], value, atol=1e-6)  # type: ignore[arg-type]
 
 
-def test_both_feedbacks_give_the_same_generators() -> None:
+UNLIKE_LOSSES = [{"count": 2}, {"count": 1, "loss": "least_squares"}]
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_pairs": 3, "pairs": UNLIKE_LOSSES}], ids=str)
+def test_both_feedbacks_give_the_same_generators(changes: dict[str, Any]) -> None:
     """d loss / d samples through G's graph is the gradient that D's and C's weights would have
     given.
     """
-    a = tiny_config(**SMALL)
-    b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
+    a = tiny_config(**{**SMALL, **changes})
+    b = tiny_config(**{**SMALL, **changes, "strategy": {"name": "pmgan", "feedback": "gradients"}})
 
     def states(config: Config) -> dict[str, State]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from raygan.gan.optimizers import zero_grad
 from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.transfer import state_on_host
-from raygan.gan.types import At, Board, Report, State
+from raygan.gan.types import At, Board, Loss, Report, State
 from raygan.gan.weights import Publication, finite, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan.betas import Betas
@@ -45,8 +45,11 @@ class Judge(Trainer):
         settings: PmganSettings,
         generators: Sequence[str],
         tempo: Tempo,
+        loss_of: Callable[[str], Loss],
     ) -> None:
         super().__init__(JUDGE, parts)
+        self.loss_of = loss_of
+        """Each generator's own, by name; D is trained with the judge's."""
         self.settings = settings
         self.tempo = tempo
         self.c = classifier.to(self.device)
@@ -201,7 +204,7 @@ class Judge(Trainer):
             weight = float(common["beta"][number_of(g)])
             with S.frozen(self.d), S.frozen(self.c):
                 total, adversarial, crossing = generator_loss(
-                    self.loss, self.d, self.c, x, number_of(g), weight, on
+                    self.loss_of(g), self.d, self.c, x, number_of(g), weight, on
                 )
             (gradient,) = torch.autograd.grad(total, x)
             fine = math.isfinite(total.item())

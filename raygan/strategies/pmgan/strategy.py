@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import ClassVar, cast
 
 from torch import nn
@@ -28,7 +29,7 @@ from raygan.config import Config, Spec
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
 from raygan.gan.random_streams import Streams
-from raygan.gan.types import Player
+from raygan.gan.types import Loss, Player
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Progress, Setup, same_networks
@@ -48,6 +49,11 @@ def generator_name(index: int) -> str:
     'gen-03'
     """
     return f"gen-{index:02d}"
+
+
+def loss_of(config: Config, generator: str) -> Loss:
+    """A generator's own, which `pairs` may give it; also of one that is still to come."""
+    return cast(Loss, config.of(generator).component("loss"))
 
 
 class Pmgan(PmganSettings):
@@ -167,9 +173,9 @@ class Pmgan(PmganSettings):
                 WhichOne(classifier),
             )
         if name == JUDGE:
-            return Judge(
-                parts, classifier, classes, self, self.locals(setup.config), setup.config.pace
-            )
+            generators, tempo = self.locals(setup.config), setup.config.pace
+            losses = cache(partial(loss_of, setup.config))
+            return Judge(parts, classifier, classes, self, generators, tempo, losses)
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
         config = setup.config

@@ -51,6 +51,12 @@ def generator_name(index: int) -> str:
     return f"gen-{index:02d}"
 
 
+OF_THE_JUDGE = dict.fromkeys(
+    ("input_noise", "input_noise_steps"), "all samples that the judge's D sees have the run's"
+)
+"""Settings of `pair` that no generator has of its own, and why."""
+
+
 def loss_of(config: Config, generator: str) -> Loss:
     """A generator's own, which `pairs` may give it; also of one that is still to come."""
     return cast(Loss, config.of(generator).component("loss"))
@@ -119,6 +125,18 @@ class Pmgan(PmganSettings):
                 " (before the run starts) or lower num_pairs."
             )
 
+    def check_new(self, config: Config) -> None:
+        """Also noise of a generator's own, in place of the run's."""
+        super().check_new(config)
+        for player in self.locals(config):
+            own = config.of(player).pair
+            for name, why in OF_THE_JUDGE.items():
+                if (value := getattr(own, name)) != getattr(config.pair, name):
+                    raise ConfigError(
+                        f"pairs.pair.{name} = {value!r}: changes nothing with strategy pmgan:"
+                        f" {why}. Leave it out, or set pair.{name}."
+                    )
+
     def check_setup(self, setup: Setup) -> None:
         """Generators may differ; the judge's D must fit in all of them when its weights travel."""
         if self.feedback == "weights":
@@ -176,6 +194,9 @@ class Pmgan(PmganSettings):
             generators, tempo = self.locals(setup.config), setup.config.pace
             losses = cache(partial(loss_of, setup.config))
             return Judge(parts, classifier, classes, self, generators, tempo, losses)
+        # what D sees is under one noise, whosever it is
+        noise = {name: getattr(setup.config.pair, name) for name in OF_THE_JUDGE}
+        parts = replace(parts, config=parts.config.model_copy(update=noise))
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
         config = setup.config

@@ -28,6 +28,7 @@ from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import opposition
 from raygan.strategies.sgan.costs import sharing_of
+from raygan.strategies.sgan.draws import draws, real
 from raygan.strategies.sgan.global_pair import GlobalPair
 from raygan.strategies.sgan.messengers import Messengers
 from raygan.strategies.sgan.opponents import AtOnce, Opponent, Opponents
@@ -363,6 +364,28 @@ def test_payoff_weights_prefer_the_opponents_that_are_lost_against() -> None:
     assert payoff_weights({"a": -900.0, "b": 900.0}, 1.0)["b"] == pytest.approx(2)
 
 
+@pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
+def test_g0_matches_features_at_each_messenger(loss: str) -> None:
+    """As a pair's G does at its D: the messenger's loss and the weighted distance, in one graph."""
+    config = tiny_config(num_pairs=2, loss=loss, pair={"feature_matching": 3.0})
+    supervisor, board = facing_locals(config, 1)
+    supervisor.train(1, board)
+    fake = supervisor.messengers.fake().detach().requires_grad_()
+    shares = {"pair-00": 0.75, "pair-01": 0.25}
+    total, losses = supervisor.messengers.judge(fake, shares)
+    expected = torch.zeros(())
+    for opponent in supervisor.opposition.here.known:
+        beside = real(supervisor, draws(supervisor, f"compare/{opponent.name}"))
+        distance, logits = S.feature_distance(opponent.d, beside, fake)
+        compared = [opponent.d(beside).detach()] if loss == "relativistic" else []
+        own = supervisor.loss.g_loss(logits, *compared) + 3 * distance
+        assert distance > 0
+        assert losses[opponent.name] == pytest.approx(own.item(), rel=1e-5)
+        expected = expected + shares[opponent.name] * own
+    (ours,), (theirs,) = (torch.autograd.grad(of, fake) for of in (total, expected))
+    assert torch.allclose(ours, theirs, atol=1e-7)
+
+
 def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     def kind(**changes: Any) -> int:
         config = tiny_config(**changes)
@@ -603,6 +626,7 @@ SHARDED: list[dict[str, Any]] = [
      "pair": {"clip_grad_d": 1.0}},
     {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1},
      "resources": {"batched": False}},
+    {"pair": {"feature_matching": 1.0}},
 ]  # fmt: skip
 
 

@@ -244,6 +244,7 @@ def may_batch(pair: Trainer, settings: SganSettings) -> bool:
         # goes from one messenger to the next, G0 changing in between
         and settings.variant != "early_global"
         and pair.config.optimizer == "adam"
+        and not pair.config.feature_matching
         and usual_penalty(pair.loss)
         and not (strange(pair.g) or strange(pair.d))
         and pays(pair.d)

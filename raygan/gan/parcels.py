@@ -69,16 +69,22 @@ def packed(
 
 
 def unpacked(
-    parcel: Parcel, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module
+    parcel: Parcel,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None = None,
 ) -> None:
-    """Put what a parcel holds in the place of what a pair has."""
+    """Put what a parcel holds in the place of what a pair has; average: the one that it keeps of
+    this network.
+    """
     unflatten(network, parcel.arrays["weights"])
     # what did not travel (carry = "weights") stays: the moments of the network that left go on
     # under the one that came, as in the code of GAP's authors
     if "optimizer" in parcel.arrays:
         unflatten_optimizer(optimizer, parcel.arrays["optimizer"])
-    if "average" in parcel.arrays:
-        unflatten(average, parcel.arrays["average"])
+    if average is not None:
+        # of one that had none it begins anew: what stood there was another generator's
+        unflatten(average, parcel.arrays.get("average", parcel.arrays["weights"]))
 
 
 def joined(d: Parcel, g: Parcel) -> Parcel:

@@ -129,20 +129,30 @@ def g_step(
     # drawn outside, as its stream belongs to the step; the gradient goes through the sum unchanged
     seen = fake if noise is None else fake + noise
     with frozen(d):
-        distance: Tensor | None = None
-        if matching:
-            assert real is not None, "feature matching compares with real samples"
-            distance, logits = feature_distance(d, real, seen)
-        else:
-            logits = d(seen)
-        total = g_loss_of(loss, logits, lambda: on_real(d, real))
-        if distance is not None:
-            total = total + matching * distance
+        total = judged_by(d, loss, seen, lambda: real, matching)
     value = total.item()
     if math.isfinite(value):
         total.backward()
         apply(optimizer, g, clip)
     return value
+
+
+def judged_by(
+    d: nn.Module,
+    loss: Loss,
+    seen: Tensor,
+    real: Callable[[], Tensor | None],
+    matching: float = 0.0,
+) -> Tensor:
+    """G's loss by D on its samples (N, *shape) as D sees them, a graph; where `matching` is its
+    weight, with the distance of their features from those of real samples.
+    """
+    if not matching:
+        return g_loss_of(loss, d(seen), lambda: on_real(d, real()))
+    beside = real()
+    assert beside is not None, "feature matching compares with real samples"
+    distance, logits = feature_distance(d, beside, seen)
+    return g_loss_of(loss, logits, lambda: on_real(d, beside)) + matching * distance
 
 
 def on_real(d: nn.Module, real: Tensor | None) -> Tensor:

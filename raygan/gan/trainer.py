@@ -180,7 +180,9 @@ class Trainer:
             self.adopt("G", g)
             return
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
-        unpacked(parcel, network, optimizer, self.average)
+        # without one, `average` is G itself, which must not become another's average
+        kept = self.average if what == "G" and self.average is not self.g else None
+        unpacked(parcel, network, optimizer, kept)
         self.identity[what] = parcel.identity
         self.swapped_at = self.step
 

@@ -353,6 +353,21 @@ def test_a_generator_moves_with_its_moving_average_and_its_identity() -> None:
     assert "average" not in a.offer("D", "all").arrays
 
 
+@pytest.mark.parametrize("what", ["G", "pair"])
+def test_a_generator_moves_between_one_that_averages_and_one_that_does_not(what: Any) -> None:
+    averages, plain = make(pair={"ema": 0.9}), make("pair-01")
+    averages.train(3, Shelf())
+    plain.train(2, Shelf())
+    to_plain, to_averages = averages.offer(what, "all"), plain.offer(what, "all")
+    g, other = flatten(averages.g), flatten(plain.g)
+    plain.adopt(what, to_plain)
+    assert np.array_equal(flatten(plain.g), g), "trained weights, not their average"
+    averages.adopt(what, to_averages)
+    assert np.array_equal(averages.generator_vector(), other), "no average of a G that has left"
+    averages.train(1, Shelf())
+    assert not np.array_equal(flatten(averages.average), flatten(averages.g))
+
+
 @pytest.mark.parametrize("carry", ["all", "weights"])
 def test_a_whole_pair_moves_with_the_name_of_its_generator(carry: Any) -> None:
     a, b = (make(name, pair={"ema": 0.9}) for name in ("pair-00", "pair-01"))

@@ -108,12 +108,20 @@ def test_lockstep_is_the_algorithm_written_out() -> None:
         assert torch.allclose(found[JUDGE][f"c.{key}"], value, atol=1e-6)  # type: ignore[arg-type]
 
 
-def test_both_feedbacks_give_the_same_generators() -> None:
+UNLIKE_LOSSES = [{"count": 2}, {"count": 1, "loss": "least_squares"}]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"num_pairs": 3, "pairs": UNLIKE_LOSSES}, {"pair": {"input_noise": 0.5}}],
+    ids=str,
+)
+def test_both_feedbacks_give_the_same_generators(changes: dict[str, Any]) -> None:
     """d loss / d samples through G's graph is the gradient that D's and C's weights would have
     given.
     """
-    a = tiny_config(**SMALL)
-    b = tiny_config(**{**SMALL, "strategy": {"name": "pmgan", "feedback": "gradients"}})
+    a = tiny_config(**{**SMALL, **changes})
+    b = tiny_config(**{**SMALL, **changes, "strategy": {"name": "pmgan", "feedback": "gradients"}})
 
     def states(config: Config) -> dict[str, State]:
         return {
@@ -127,6 +135,38 @@ def test_both_feedbacks_give_the_same_generators() -> None:
             if isinstance(value, Tensor) and key.startswith("g."):
                 theirs = two[p][key]
                 assert torch.allclose(value, theirs, atol=1e-6), (p, key)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("feedback", ["weights", "gradients"])
+def test_whatever_d_is_asked_of_it_sees_under_the_noise_that_it_was_trained_with(
+    feedback: str,
+) -> None:
+    """In its own steps, for J^D, and for the generators; C sees samples as they are."""
+    strategy = {"name": "pmgan", "feedback": feedback}
+    config = tiny_config(**{**SMALL, "strategy": strategy, "pair": {"input_noise": 1000.0}})
+    setup, board, pmgan = setup_of(config), Shelves(), strategy_of(config)
+    players = {p: pmgan.build(p, setup) for p in pmgan.players(config)}
+    of_d, of_c = list[float](), list[float]()
+    for player in players.values():
+        assert isinstance(player, Judge | Generator)
+        player.open(board)
+        for network, seen in ((player.d, of_d), (player.c, of_c)):
+            network.register_forward_pre_hook(
+                lambda _, x, seen=seen: seen.append(x[0].detach().std().item())
+            )
+    for _ in range(2):
+        for name in [JUDGE, *pmgan.locals(config)]:
+            players[name].train(1, board)
+    assert min(of_d) > 100
+    assert max(of_c) < 100
+
+
+def test_noise_of_one_generator_s_own_is_refused() -> None:
+    pairs = [{"count": 2}, {"count": 1, "pair": {"input_noise": 0.3}}]
+    for over in ({"name": "pmgan"}, {"name": "sgan", "over": {"name": "pmgan"}}):
+        config = tiny_config(strategy=over, num_pairs=3, pairs=pairs)
+        with pytest.raises(ConfigError, match=r"pairs.pair.input_noise = 0.3: changes nothing"):
+            strategy_of(config).check_new(config)
 
 
 VARIANTS: list[dict[str, Any]] = [

@@ -4,6 +4,7 @@ import copy
 import math
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -27,11 +28,12 @@ from raygan.strategies.orders import Train
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan import opposition
 from raygan.strategies.sgan.costs import sharing_of
+from raygan.strategies.sgan.draws import draws, real
 from raygan.strategies.sgan.global_pair import GlobalPair
 from raygan.strategies.sgan.messengers import Messengers
-from raygan.strategies.sgan.opponents import Opponent
+from raygan.strategies.sgan.opponents import AtOnce, Opponent, Opponents
 from raygan.strategies.sgan.payoffs import payoff_weights
-from raygan.strategies.sgan.strategy import Sgan
+from raygan.strategies.sgan.strategy import Sgan, prior_of
 from tests.conftest import setup_of, tiny_config
 
 CPU = torch.device("cpu")
@@ -362,6 +364,28 @@ def test_payoff_weights_prefer_the_opponents_that_are_lost_against() -> None:
     assert payoff_weights({"a": -900.0, "b": 900.0}, 1.0)["b"] == pytest.approx(2)
 
 
+@pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
+def test_g0_matches_features_at_each_messenger(loss: str) -> None:
+    """As a pair's G does at its D: the messenger's loss and the weighted distance, in one graph."""
+    config = tiny_config(num_pairs=2, loss=loss, pair={"feature_matching": 3.0})
+    supervisor, board = facing_locals(config, 1)
+    supervisor.train(1, board)
+    fake = supervisor.messengers.fake().detach().requires_grad_()
+    shares = {"pair-00": 0.75, "pair-01": 0.25}
+    total, losses = supervisor.messengers.judge(fake, shares)
+    expected = torch.zeros(())
+    for opponent in supervisor.opposition.here.known:
+        beside = real(supervisor, draws(supervisor, f"compare/{opponent.name}"))
+        distance, logits = S.feature_distance(opponent.d, beside, fake)
+        compared = [opponent.d(beside).detach()] if loss == "relativistic" else []
+        own = supervisor.loss.g_loss(logits, *compared) + 3 * distance
+        assert distance > 0
+        assert losses[opponent.name] == pytest.approx(own.item(), rel=1e-5)
+        expected = expected + shares[opponent.name] * own
+    (ours,), (theirs,) = (torch.autograd.grad(of, fake) for of in (total, expected))
+    assert torch.allclose(ours, theirs, atol=1e-7)
+
+
 def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     def kind(**changes: Any) -> int:
         config = tiny_config(**changes)
@@ -371,6 +395,43 @@ def test_generators_travel_as_whichever_is_fewer_bytes() -> None:
     assert kind() == 1  # 32 numbers against a whole network
     assert kind(batch_size=4096) == 0
     assert kind(strategy={"name": "sgan", "share_generators": "weights"}) == 0
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_copied_generator_is_driven_with_its_local_s_own_prior(
+    shards: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U(-1, 1) where it has learned from that, N(0, 1) where it has not; the joiners' too."""
+    seen: dict[str, torch.Tensor] = {}
+    alone, together = Opponent.fakes, AtOnce.fakes
+
+    def one(self: Opponent, draw: Any) -> torch.Tensor:
+        seen[self.name] = draw()
+        return alone(self, lambda: seen[self.name])
+
+    def several(self: AtOnce, draws: Any) -> torch.Tensor:
+        for opponent, draw in zip(self.opponents, draws, strict=True):
+            seen[opponent.name] = draw()
+        return together(self, [lambda z=seen[o.name]: z for o in self.opponents])  # type: ignore[misc]
+
+    monkeypatch.setattr(Opponent, "fakes", one)
+    monkeypatch.setattr(AtOnce, "fakes", several)
+    monkeypatch.setattr("raygan.strategies.sgan.opponents.pays", lambda d: at_once)
+    config = tiny_config(
+        num_pairs=4,
+        batch_size=256,
+        pairs=[{"count": 2}, {"count": 2, "pair": {"prior": "uniform"}}],
+        strategy={"name": "sgan", "share_generators": "weights", "messenger_shards": shards},
+    )
+    supervisor, board = facing_locals(config, 1)
+    supervisor.train(1, board)
+    assert sorted(seen) == [f"pair-0{i}" for i in range(4)]
+    for name, z in seen.items():
+        assert (z.abs().max() <= 1) == (name in ("pair-02", "pair-03")), name
+    late = Opponents(supervisor, cast(Sgan, strategy_of(config)), True, partial(prior_of, config))
+    late.have(["pair-07"])
+    assert late.by_name["pair-07"].prior == "uniform"
 
 
 # --------------------------------------------------------------------------------------------------
@@ -565,6 +626,7 @@ SHARDED: list[dict[str, Any]] = [
      "pair": {"clip_grad_d": 1.0}},
     {"loss": {"name": "dragan", "weight": 0.1}, "pair": {"input_noise": 0.1},
      "resources": {"batched": False}},
+    {"pair": {"feature_matching": 1.0}},
 ]  # fmt: skip
 
 

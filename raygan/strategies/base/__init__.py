@@ -5,6 +5,7 @@ members.py, pace.py, processes.py, costs.py
                  what it says by theme, each with an answer that most can keep
 plan.py          what it decides by
 setup.py         what its players are built from
+travels.py       what goes from one player to another, and must be alike in both
 unread.py        settings that would change nothing
 chosen.py        the strategy of a config, and what follows from it
 """
@@ -27,7 +28,8 @@ from raygan.strategies.base.members import Members, pair_name
 from raygan.strategies.base.pace import Pace
 from raygan.strategies.base.plan import Plan, Progress
 from raygan.strategies.base.processes import Processes
-from raygan.strategies.base.setup import Setup, same_networks
+from raygan.strategies.base.setup import Setup
+from raygan.strategies.base.travels import same_networks
 from raygan.strategies.base.unread import lacks
 
 __all__ = [

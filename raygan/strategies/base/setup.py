@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,7 +15,6 @@ from raygan.errors import ConfigError
 from raygan.gan.random_streams import Streams
 from raygan.gan.trainer import Parts
 from raygan.gan.types import Loss
-from raygan.gan.weights import num_words, signature
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 
@@ -95,23 +94,3 @@ def check_judges(network: NetworkComponent, loss: LossComponent, feature_matchin
         raise ConfigError(
             "pair.feature_matching: takes one discriminator. Set it to 0, or network.judges to 1."
         )
-
-
-def same_networks(
-    setup: Setup, players: Sequence[str], which: Sequence[Literal["D", "G"]], why: str
-) -> None:
-    """Raises ConfigError when the players' networks are not all of one shape; `why` tells who needs
-    that.
-    """
-    seen: dict[str, tuple[str, str]] = {}
-    for player in players:
-        parts = setup.parts(player)
-        for kind in which:
-            network = parts.discriminator if kind == "D" else parts.generator
-            first = seen.setdefault(kind, (player, signature(network)))
-            if first[1] != signature(network):
-                raise ConfigError(
-                    f"{why}: {kind} of {player} ({num_words(network):,} numbers) is not of the"
-                    f" shape of {first[0]}'s. Give `pairs` networks with the same {kind}, or use"
-                    " --strategy independent."
-                )

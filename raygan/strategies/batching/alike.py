@@ -15,7 +15,7 @@ from torch import nn
 from raygan.gan.optimizers import Adam, make_optimizer
 from raygan.gan.pair import Pair
 from raygan.gan.types import Player
-from raygan.gan.weights import signature
+from raygan.networks.alike import described
 from raygan.networks.base import Tuned
 from raygan.strategies.batching.fits import one_at_a_time, strange, usual_penalty
 
@@ -64,11 +64,14 @@ def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
     if len({id(p) for p in every}) < len(every):
         return "they share layers"
-    if len({(signature(p.g), signature(p.d)) for p in pairs}) > 1:
-        return "their networks have other shapes"
-    # slopes, strides, momenta: a pack computes with the first one's
-    if len({(str(p.g), str(p.d)) for p in pairs}) > 1:
-        return "their networks have layers with other settings"
+    first, *others = [(described(p.g), described(p.d)) for p in pairs]
+    for own in others:
+        for network, model in zip(own, first, strict=True):
+            if network.signature != model.signature:
+                return "their networks have other shapes"
+            # slopes, strides, momenta: a pack computes with the first one's
+            if network.unlike(model) is not None:
+                return "their networks have layers with other settings"
     return None
 
 

@@ -82,7 +82,8 @@ class Federated(FederatedSettings):
                     " to 0, or take those layers out."
                 )
         if self.swaps:
-            same_networks(setup, self.locals(setup.config), ["D"], f"strategy.{self.name} swaps D")
+            sites, why = self.locals(setup.config), f"strategy.{self.name} swaps D"
+            same_networks(setup, sites, ["D"], why, ["optimizer"])
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A sum over unlike data, and a period that is longer than the run."""

@@ -36,6 +36,7 @@ from raygan.strategies.base import (
     parcel_bytes,
     same_networks,
 )
+from raygan.strategies.base.travels import Along
 from raygan.strategies.gap.couples import matching, overwrite_worst, takes_of
 from raygan.strategies.gap.ready import Ready
 from raygan.strategies.meetings import Points, meet_or_train, no_meeting
@@ -98,10 +99,12 @@ class Gap(StrategyComponent):
         return False
 
     def check_setup(self, setup: Setup) -> None:
-        """Refuse shapes that cannot be swapped, before training starts."""
-        same_networks(
-            setup, self.locals(setup.config), [self.what], f"strategy.gap swaps {self.what}"
-        )
+        """Refuse what cannot be swapped, before training starts."""
+        along: list[Along] = ["optimizer"] if self.carry == "all" else []
+        if self.what == "G":
+            along.append("average")
+        pairs, why = self.locals(setup.config), f"strategy.gap swaps {self.what}"
+        same_networks(setup, pairs, [self.what], why, along)
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""

@@ -19,7 +19,7 @@ from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, finite, halve
 from raygan.strategies.pmgan.answers import Answers
-from raygan.strategies.pmgan.slots import generator_loss, share_of, write_slot
+from raygan.strategies.pmgan.slots import generator_loss, noise_of, share_of, write_slot
 from raygan.strategies.roles import number_of
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ class Generator(Pair):
         else:
             active = torch.from_numpy(feedback.arrays["active"] > 0).to(self.device)
             with S.frozen(self.d), S.frozen(self.c):
+                blurred = self.blur(self.samples, noise_of(self.streams, self.step))
                 total, adversarial, crossing = generator_loss(
-                    self.loss, self.d, self.c, self.samples, self.index, weight, active
+                    self.loss, self.d, self.c, self.samples, blurred, self.index, weight, active
                 )
             loss_g, loss_c = adversarial, crossing
             if math.isfinite(total.item()):

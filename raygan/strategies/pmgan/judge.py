@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +15,17 @@ from raygan.config import Tempo
 from raygan.gan import steps as S
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import zero_grad
+from raygan.gan.random_streams import Streams
 from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.transfer import state_on_host
-from raygan.gan.types import At, Board, Report, State
+from raygan.gan.types import At, Board, Loss, Report, State
 from raygan.gan.weights import Publication, finite, flatten, narrow, signature_hash, whole
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan.betas import Betas
 from raygan.strategies.pmgan.inbox import Inbox
 from raygan.strategies.pmgan.mixture import Mixture
-from raygan.strategies.pmgan.slots import LOOK_S, generator_loss, overlap
+from raygan.strategies.pmgan.slots import LOOK_S, generator_loss, noise_of, overlap
 from raygan.strategies.roles import JUDGE, number_of
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ class Judge(Trainer):
         settings: PmganSettings,
         generators: Sequence[str],
         tempo: Tempo,
+        loss_of: Callable[[str], Loss],
     ) -> None:
         super().__init__(JUDGE, parts)
+        self.loss_of = loss_of
+        """Each generator's own, by name; D is trained with the judge's."""
         self.settings = settings
         self.tempo = tempo
         self.c = classifier.to(self.device)
@@ -150,10 +154,10 @@ class Judge(Trainer):
             crossing.backward()
             S.apply(self.opt_c, self.c, self.config.clip_grad_d)
         self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
-        j_d, j_c = mixture.values(d, c, real)
+        j_d, j_c = mixture.values(d, c, real, fake)
         self.betas.weigh(mixture.indices, j_d, j_c, self.updates)
         if last:
-            meter.look(self.loss, *judged(d, real, mixture.fake))
+            meter.look(self.loss, *judged(d, real, fake))
             meter.gradients(grad_c=self.c, grad_d=self.d)
         self.updates += 1
         versions = {g: slot.version for g, slot in slots.items()}
@@ -199,9 +203,12 @@ class Judge(Trainer):
         for g, slot in slots.items():
             x = torch.from_numpy(whole(slot.arrays["samples"])).to(self.device).requires_grad_(True)
             weight = float(common["beta"][number_of(g)])
+            own = Streams(self.streams.seed, g, self.device)
+            own.take_turn(self.streams.turn)
+            blurred = self.blur(x, noise_of(own, slot.version))
             with S.frozen(self.d), S.frozen(self.c):
                 total, adversarial, crossing = generator_loss(
-                    self.loss, self.d, self.c, x, number_of(g), weight, on
+                    self.loss_of(g), self.d, self.c, x, blurred, number_of(g), weight, on
                 )
             (gradient,) = torch.autograd.grad(total, x)
             fine = math.isfinite(total.item())

@@ -64,11 +64,15 @@ class Mixture:
         """The network as each generator will use it: on its own samples' statistics alone."""
         return OwnStatistics(network, self.sizes)
 
-    def values(self, d: nn.Module, c: nn.Module, real: Tensor) -> tuple[Values, Values]:
-        """J_k^D and J_k^C of each generator, (K,) each; no buffer moves."""
+    def values(
+        self, d: nn.Module, c: nn.Module, real: Tensor, fake: Tensor
+    ) -> tuple[Values, Values]:
+        """J_k^D and J_k^C of each generator, (K,) each; no buffer moves. real, fake: both under the
+        noise that D is trained with, which else would tell them apart.
+        """
         with torch.no_grad():
             on_real = -F.softplus(-S.unmoved(d, real)).mean()
-            on_fake = -F.softplus(S.unmoved(d, self.fake))
+            on_fake = -F.softplus(S.unmoved(d, fake))
             log_p = S.unmoved(c, self.fake).masked_fill(~self.active, -math.inf).log_softmax(1)
         means = [v.mean() for v in on_fake.split(self.sizes)]
         parts = zip(self.indices, log_p.split(self.sizes), strict=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from raygan.errors import RayganError
 from raygan.gan import steps as S
+from raygan.gan.random_streams import Streams
 from raygan.gan.types import Loss
 from raygan.gan.weights import Publication, Words
 
@@ -62,6 +63,13 @@ def check_slot(slot: Publication) -> None:
         )
 
 
+def noise_of(streams: Streams, step: int) -> torch.Generator:
+    """A generator's, of what D sees of its samples of one step, whoever asks D: the generator, or
+    the judge for it.
+    """
+    return streams.at("seen", step)
+
+
 def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
     """CE of C's logits (N, classes), a scalar; `active` (classes,) bool: only these classes take
     part in the softmax.
@@ -70,13 +78,21 @@ def overlap(logits: Tensor, labels: Tensor, active: Tensor) -> Tensor:
 
 
 def generator_loss(
-    loss: Loss, d: nn.Module, c: nn.Module, x: Tensor, index: int, weight: float, active: Tensor
+    loss: Loss,
+    d: nn.Module,
+    c: nn.Module,
+    x: Tensor,
+    seen: Tensor,
+    index: int,
+    weight: float,
+    active: Tensor,
 ) -> tuple[Tensor, float, float]:
-    """(g_loss(D(x)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's buffers
-    do not move.
+    """(g_loss(D(seen)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's
+    buffers do not move. seen: x under the noise that D was trained with; C knows samples as they
+    are.
     """
     # D and C are the judge's: what a generator asks them must not move their running averages
-    logits = S.unmoved(d, x)
+    logits = S.unmoved(d, seen)
     adversarial = loss.g_loss(logits)
     labels = torch.full((len(x),), index, device=x.device)
     own = S.unmoved(c, x)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import ClassVar, cast
 
 from torch import nn
@@ -28,7 +29,7 @@ from raygan.config import Config, Spec
 from raygan.errors import ConfigError
 from raygan.gan.pair import Sharing
 from raygan.gan.random_streams import Streams
-from raygan.gan.types import Player
+from raygan.gan.types import Loss, Player
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Progress, Setup, same_networks
@@ -48,6 +49,17 @@ def generator_name(index: int) -> str:
     'gen-03'
     """
     return f"gen-{index:02d}"
+
+
+OF_THE_JUDGE = dict.fromkeys(
+    ("input_noise", "input_noise_steps"), "all samples that the judge's D sees have the run's"
+)
+"""Settings of `pair` that no generator has of its own, and why."""
+
+
+def loss_of(config: Config, generator: str) -> Loss:
+    """A generator's own, which `pairs` may give it; also of one that is still to come."""
+    return cast(Loss, config.of(generator).component("loss"))
 
 
 class Pmgan(PmganSettings):
@@ -113,6 +125,18 @@ class Pmgan(PmganSettings):
                 " (before the run starts) or lower num_pairs."
             )
 
+    def check_new(self, config: Config) -> None:
+        """Also noise of a generator's own, in place of the run's."""
+        super().check_new(config)
+        for player in self.locals(config):
+            own = config.of(player).pair
+            for name, why in OF_THE_JUDGE.items():
+                if (value := getattr(own, name)) != getattr(config.pair, name):
+                    raise ConfigError(
+                        f"pairs.pair.{name} = {value!r}: changes nothing with strategy pmgan:"
+                        f" {why}. Leave it out, or set pair.{name}."
+                    )
+
     def check_setup(self, setup: Setup) -> None:
         """Generators may differ; the judge's D must fit in all of them when its weights travel."""
         if self.feedback == "weights":
@@ -167,9 +191,12 @@ class Pmgan(PmganSettings):
                 WhichOne(classifier),
             )
         if name == JUDGE:
-            return Judge(
-                parts, classifier, classes, self, self.locals(setup.config), setup.config.pace
-            )
+            generators, tempo = self.locals(setup.config), setup.config.pace
+            losses = cache(partial(loss_of, setup.config))
+            return Judge(parts, classifier, classes, self, generators, tempo, losses)
+        # what D sees is under one noise, whosever it is
+        noise = {name: getattr(setup.config.pair, name) for name in OF_THE_JUDGE}
+        parts = replace(parts, config=parts.config.model_copy(update=noise))
         if self.generator_batch == "share":
             parts = replace(parts, batch_size=share_of(parts.batch_size, classes))
         config = setup.config

@@ -134,9 +134,13 @@ class Population(StrategyComponent):
             )
 
     def check_setup(self, setup: Setup) -> None:
-        """Refuse shapes that cannot be copied, before training starts."""
+        """Refuse what cannot be copied, before training starts."""
         same_networks(
-            setup, self.locals(setup.config), ("D", "G"), "strategy.population copies pairs"
+            setup,
+            self.locals(setup.config),
+            ("D", "G"),
+            "strategy.population copies pairs",
+            ("optimizer", "average"),
         )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from raygan.gan.weights import Vector, unflatten
 from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan.local_generators import LocalGenerators
 from raygan.strategies.sgan.messengers import Messengers
-from raygan.strategies.sgan.opponents import Opponents
+from raygan.strategies.sgan.opponents import Opponents, Prior
 
 if TYPE_CHECKING:
     from raygan.strategies.sgan.settings import SganSettings
@@ -65,9 +65,15 @@ class Answer:
 class Shard:
     """A deputy's share of the opponents, with copies of G0 and D0 to try them on."""
 
-    def __init__(self, parts: Parts, settings: SganSettings, keep_generators: bool) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        settings: SganSettings,
+        keep_generators: bool,
+        prior_of: Callable[[str], Prior],
+    ) -> None:
         self.pair = Trainer(GLOBAL, parts)
-        self.opponents = Opponents(self.pair, settings, keep_generators)
+        self.opponents = Opponents(self.pair, settings, keep_generators, prior_of)
         self.messengers = Messengers(self.pair, settings, self.opponents)
         self.generators = LocalGenerators(self.pair, self.opponents, settings.global_d_steps)
 

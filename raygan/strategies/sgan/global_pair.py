@@ -28,7 +28,7 @@ from raygan.strategies.roles import GLOBAL
 from raygan.strategies.sgan.deputies import Answer, Deputy, Task
 from raygan.strategies.sgan.local_generators import LocalGenerators
 from raygan.strategies.sgan.messengers import Messengers
-from raygan.strategies.sgan.opponents import Opponents
+from raygan.strategies.sgan.opponents import Opponents, Prior
 from raygan.strategies.sgan.opposition import Opposition
 from raygan.strategies.sgan.payoffs import Payoffs, Shares
 
@@ -44,12 +44,12 @@ class GlobalPair(Trainer):
 
     def __init__(
         self, parts: Parts, settings: SganSettings, locals_: Sequence[str], tempo: Tempo,
-        sharing: Sharing, deputies: Sequence[Deputy] = (),
+        sharing: Sharing, prior_of: Callable[[str], Prior], deputies: Sequence[Deputy] = (),
     ) -> None:  # fmt: skip
         super().__init__(GLOBAL, parts)
         self.settings = settings
         self.tempo = tempo
-        here = Opponents(self, settings, keep_generators=not sharing.samples)
+        here = Opponents(self, settings, not sharing.samples, prior_of)
         self.messengers = Messengers(self, settings, here)
         self.generators = LocalGenerators(self, here, settings.global_d_steps)
         bytes_a_step = sharing.nbytes(parts) / max(1, sharing.every)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from raygan.gan import steps as S
 from raygan.gan.optimizers import zero_grad
+from raygan.gan.random_streams import sample_prior
 from raygan.gan.trainer import Trainer
 from raygan.gan.types import At
 from raygan.losses.base import Held
@@ -20,7 +21,7 @@ from raygan.strategies.batching.fits import may_join
 from raygan.strategies.batching.losses import each, held, penalties
 from raygan.strategies.sgan.draws import Draws, draws, real
 from raygan.strategies.sgan.messengers import joined
-from raygan.strategies.sgan.opponents import AtOnce, Opponents
+from raygan.strategies.sgan.opponents import AtOnce, Opponent, Opponents
 
 
 class LocalGenerators:
@@ -57,7 +58,7 @@ class LocalGenerators:
         for opponent in known:
             of = self.draws[opponent.name]
             x = real(pair, of)
-            fake = pair.blur(opponent.fakes(partial(pair.noise, of.noise)), of.extra)
+            fake = pair.blur(opponent.fakes(partial(self._noise, opponent)), of.extra)
             share = shares.get(opponent.name, 0.0)
             # one graph at a time: the memory of a step does not grow with the number of locals
             losses[opponent.name] = S.d_backward(
@@ -71,7 +72,7 @@ class LocalGenerators:
         pair, loss = self.pair, self.pair.loss
         names = [o.name for o in batch.opponents]
         reals, fakes, points = list[Tensor](), list[Tensor](), list[list[Held]]()
-        drawn = batch.fakes([partial(pair.noise, self.draws[n].noise) for n in names])
+        drawn = batch.fakes([partial(self._noise, o) for o in batch.opponents])
         for name, sample in zip(names, drawn, strict=True):
             of = self.draws[name]
             reals.append(real(pair, of))
@@ -85,6 +86,11 @@ class LocalGenerators:
         if all(map(math.isfinite, values)):
             (losses * self.opponents.weights(shares)).sum().backward()
         return dict(zip(names, values, strict=True))
+
+    def _noise(self, opponent: Opponent) -> Tensor:
+        """z (N, z_dim) for its generator, of which another prior's would make other samples."""
+        shape = (self.pair.batch_size, self.pair.parts.z_dim)
+        return sample_prior(opponent.prior, shape, self.draws[opponent.name].noise)
 
     @property
     def _at(self) -> At:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from raygan.gan import steps as S
 from raygan.gan.trainer import Trainer
-from raygan.gan.types import g_loss_of
 from raygan.strategies.batching.fits import may_join
 from raygan.strategies.batching.losses import d_steps, g_losses
 from raygan.strategies.sgan.draws import draws, real
@@ -116,20 +115,18 @@ class Messengers:
             for opponent in known:
                 # the gradient goes to G0 alone: a messenger learns in lines 15-21
                 with S.frozen(opponent.d):
-                    logits = partial(self._logits_of_real, opponent)
-                    seen.append(g_loss_of(loss, opponent.d(fake), logits))
+                    beside = partial(self._compared, opponent.name)
+                    matching = self.pair.config.feature_matching
+                    seen.append(S.judged_by(opponent.d, loss, fake, beside, matching))
             losses = torch.stack(seen)
         total = (losses * self.opponents.weights(shares)).sum()
         return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
 
     def _compared(self, name: str) -> Tensor:
-        """Real samples (N, *shape) beside G0's, for losses that compare: a batch for each
-        messenger, wherever it is.
+        """Real samples (N, *shape) beside G0's, for losses that compare and for feature matching: a
+        batch for each messenger, wherever it is.
         """
         return real(self.pair, draws(self.pair, f"compare/{name}"))
-
-    def _logits_of_real(self, opponent: Opponent) -> Tensor:
-        return S.on_real(opponent.d, self._compared(opponent.name))
 
 
 def joined(network: torch.nn.Module, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from raygan.strategies.batching.stack import Stack
 if TYPE_CHECKING:
     from raygan.strategies.sgan.settings import SganSettings
 
+Prior = Literal["gaussian", "uniform"]
+
 
 class Opponent:
     """What the global pair knows of one local: a messenger (copy of D_n) and G_n as samples or as a
@@ -35,12 +37,19 @@ class Opponent:
     """
 
     def __init__(
-        self, name: str, d: nn.Module, g: nn.Module | None, optimizer: torch.optim.Optimizer
+        self,
+        name: str,
+        d: nn.Module,
+        g: nn.Module | None,
+        optimizer: torch.optim.Optimizer,
+        prior: Prior,
     ) -> None:
         self.name = name
         self.d = d
         self.g = g
         self.optimizer = optimizer
+        self.prior = prior
+        """Of the z that G_n has learned to map: the local's own."""
         self.version = 0
         self.samples: Tensor | None = None
         self.used = 0  # batches of `samples` that D0 has seen
@@ -135,9 +144,17 @@ class AtOnce:
 class Opponents:
     """Those of one process, by name, in the order of the locals."""
 
-    def __init__(self, pair: Trainer, settings: SganSettings, keep_generators: bool) -> None:
+    def __init__(
+        self,
+        pair: Trainer,
+        settings: SganSettings,
+        keep_generators: bool,
+        prior_of: Callable[[str], Prior],
+    ) -> None:
         self.pair = pair
         self.settings = settings
+        self.prior_of = prior_of
+        """Asked for each that comes."""
         self.keep_generators = keep_generators
         """Is G_n published as weights? Else as samples, and nobody needs a copy of it here."""
         self.by_name: dict[str, Opponent] = {}
@@ -153,7 +170,7 @@ class Opponents:
                 d = duplicate(self.pair.d)
                 g = duplicate(self.pair.g) if self.keep_generators else None
                 optimizer = self.pair.optimizer(d, self.pair.config.lr_d)
-                self.by_name[name] = Opponent(name, d, g, optimizer)
+                self.by_name[name] = Opponent(name, d, g, optimizer, self.prior_of(name))
         self.by_name = {n: self.by_name[n] for n in names}
         self.ahead = {n: held for n, held in self.ahead.items() if n in self.by_name}
 
@@ -227,6 +244,7 @@ def may_batch(pair: Trainer, settings: SganSettings) -> bool:
         # goes from one messenger to the next, G0 changing in between
         and settings.variant != "early_global"
         and pair.config.optimizer == "adam"
+        and not pair.config.feature_matching
         and usual_penalty(pair.loss)
         and not (strange(pair.g) or strange(pair.d))
         and pays(pair.d)

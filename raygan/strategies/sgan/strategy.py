@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 from torch import nn
@@ -48,6 +49,7 @@ from raygan.strategies.sgan import costs
 from raygan.strategies.sgan.costs import sharing_of
 from raygan.strategies.sgan.deputies import DeputyHere, Shard
 from raygan.strategies.sgan.global_pair import GlobalPair
+from raygan.strategies.sgan.opponents import Prior
 from raygan.strategies.sgan.over import OverLocals
 
 
@@ -97,6 +99,7 @@ class Sgan(OverLocals):
             [*self.locals(setup.config), GLOBAL],
             ("D", "G"),
             "strategy.sgan copies each local's networks",
+            ["optimizer"] if self.messenger_optimizer == "clone" else [],
         )
 
     def audience(self, config: Config) -> list[str]:
@@ -118,14 +121,14 @@ class Sgan(OverLocals):
         if name != GLOBAL:
             return self.inner.build(name, setup, sharing)
         deputies = setup.deputies or [DeputyHere(self.deputy(setup)) for _ in range(self.deputies)]
-        return GlobalPair(
-            parts, self, self.locals(setup.config), setup.config.pace, sharing, deputies
-        )
+        locals_, priors = self.locals(setup.config), partial(prior_of, setup.config)
+        return GlobalPair(parts, self, locals_, setup.config.pace, sharing, priors, deputies)
 
     def deputy(self, setup: Setup) -> Shard:
         """A share of the messengers."""
         parts = setup.parts(GLOBAL)
-        return Shard(parts, self, keep_generators=not sharing_of(self, parts).samples)
+        priors = partial(prior_of, setup.config)
+        return Shard(parts, self, not sharing_of(self, parts).samples, priors)
 
     def discriminator(self, config: Config, name: str, shape: tuple[int, ...]) -> nn.Module:
         """A local's is as its own strategy makes it."""
@@ -199,3 +202,8 @@ class Sgan(OverLocals):
         saved.
         """
         return dict.fromkeys(done, max(done.values())) if plan.tempo == "lockstep" else dict(done)
+
+
+def prior_of(config: Config, local: str) -> Prior:
+    """Of a local's z; also of one that is still to come."""
+    return config.of(local).pair.prior

@@ -139,8 +139,12 @@ class Trainer:
         S.update_average(average, now, self.scheduled.ema(self.step))
         # a forward() may put a new tensor in a buffer's place: looked up anew, by name
         for ours, theirs, name in self.buffered:
-            held = theirs[name]
-            ours[name] = None if held is None else held.detach().clone()
+            mine, held = ours[name], theirs[name]
+            # where it lies, if it fits: a pack's stacked tensors are seen through these
+            if mine is not None and held is not None and S.like(mine, held):
+                mine.detach().copy_(held)
+            else:
+                ours[name] = None if held is None else held.detach().clone()
 
     # ----------------------------------------------------------------------------------------------
     # what others get of it

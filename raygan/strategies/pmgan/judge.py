@@ -219,7 +219,8 @@ class Judge(Trainer):
         """D, C, their optimizers, beta; what the slots hold is the generators' to write again."""
         out = super().state()
         # its G takes no step: bytes of a checkpoint for nothing
-        keep = {k: v for k, v in out.items() if not k.startswith(("g.", "opt_g", "ema."))}
+        unused = ("g.", "opt_g", "ema.", "ema_float32.")
+        keep = {k: v for k, v in out.items() if not k.startswith(unused)}
         return {
             **keep,
             "signature_c": signature_hash(self.c),

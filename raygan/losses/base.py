@@ -157,8 +157,8 @@ def penalises(loss: LossComponent) -> bool:
 
 
 def one_with_one(loss: LossComponent) -> bool:
-    """Does D's loss, or its penalty, take a real sample for each generated one? It is tried on drawn
-    numbers of either kind, one more of the second.
+    """Does D's loss, or its penalty, take a real sample for each generated one? It is tried on
+    drawn numbers of either kind, one more of the second.
     """
     stream = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(n, 2, generator=stream) for n in (8, 9))

@@ -188,6 +188,21 @@ def test_averages_keep_their_buffers_where_rounds_are_uneven() -> None:
     assert packs.packs, "nothing was packed"
 
 
+def test_each_pair_of_a_pack_follows_the_schedule_at_its_own_step() -> None:
+    """As in async, or where one has joined: a pack asks for equal counts, not for equal steps."""
+    pair = {"ema": 0.5, "schedule": {**MOVES, "ema": 0.999, "steps": 20}}
+    alone, packed = (pairs_of(num_pairs=3, pair=pair) for _ in range(2))
+    board = Shelves()
+    for pairs in (alone, packed):
+        pairs[1].train(10, board)
+    for one in alone:
+        one.train(4, board)
+    Pack(packed).train(4, board)
+    for one, other in zip(alone, packed, strict=True):
+        for a, b in ((one.g, other.g), (one.d, other.d), (one.average, other.average)):
+            assert np.abs(flatten(a) - flatten(b)).max() < 1e-4
+
+
 def test_a_look_at_each_d_moves_no_buffer() -> None:
     looked, not_looked = pairs_of(**IMAGES), pairs_of(**IMAGES)
     a, b = Pack(looked), Pack(not_looked)

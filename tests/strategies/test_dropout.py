@@ -101,9 +101,9 @@ def test_deputies_judge_the_batch_of_which_g0_has_the_graph(
     judged: dict[int, list[torch.Tensor]] = {}
     judge = Messengers.judge
 
-    def noted(self: Messengers, fake: torch.Tensor, shares: Any) -> Any:
+    def noted(self: Messengers, fake: torch.Tensor, shares: Any, after: str = "") -> Any:
         judged.setdefault(self.pair.step, []).append(fake.detach().clone())
-        return judge(self, fake, shares)
+        return judge(self, fake, shares, after)
 
     monkeypatch.setattr(Messengers, "judge", noted)
     strategy = {"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}

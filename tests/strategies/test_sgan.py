@@ -329,6 +329,25 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
             assert torch.equal(opponent.optimizer.state[p][key], value), key
 
 
+def test_early_global_compares_each_of_g0s_steps_with_a_batch_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strategy = {"name": "sgan", "variant": "early_global"}
+    config = tiny_config(num_pairs=3, strategy=strategy, loss="relativistic")
+    supervisor, board = facing_locals(config, 1)
+    seen: list[bytes] = []
+    on_real = S.on_real
+
+    def noted(d: torch.nn.Module, real: torch.Tensor | None) -> torch.Tensor:
+        assert real is not None
+        seen.append(real.numpy().tobytes())
+        return on_real(d, real)
+
+    monkeypatch.setattr(S, "on_real", noted)
+    supervisor.train(1, board)
+    assert len(seen) == len(set(seen)) == 1 + 2 + 3  # they are met one after the other
+
+
 def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, Shelves]:
     """A new global pair, and a board on which its locals have published so many steps."""
     setup, strategy, board = setup_of(config), strategy_of(config), Shelves()

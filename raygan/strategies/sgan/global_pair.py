@@ -146,7 +146,8 @@ class GlobalPair(Trainer):
             if name in self.opposition.met:  # else it has just joined
                 self.messengers.train_one(here.by_name[name])
                 fake, shares = self.messengers.fake(name), self.shares()["g"]
-                losses += [self.step_g(fake, *self.messengers.judge(fake, shares), [], shares)]
+                judged = self.messengers.judge(fake, shares, name)
+                losses += [self.step_g(fake, *judged, [], shares)]
         return bad_or_last(losses)
 
     def shares(self) -> Shares:

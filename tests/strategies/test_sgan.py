@@ -348,6 +348,23 @@ def test_early_global_compares_each_of_g0s_steps_with_a_batch_of_its_own(
     assert len(seen) == len(set(seen)) == 1 + 2 + 3  # they are met one after the other
 
 
+@pytest.mark.parametrize("at", [51, 52, 100, 101, 149, 150, 151])
+def test_a_copy_is_as_far_behind_as_max_lag_says_and_its_publisher_a_life_further(at: int) -> None:
+    strategy = {"name": "sgan", "messenger_lifetime": 50, "max_lag": 50}
+    config = tiny_config(num_pairs=1, tempo="async", strategy=strategy, batch_size=4)
+    setup, board = setup_of(config), Shelves()
+    local, supervisor = (strategy_of(config).build(n, setup) for n in ("pair-00", GLOBAL))
+    assert isinstance(supervisor, GlobalPair)
+    local.train(1, board)
+    supervisor.train(1, board)
+    local.train(at - 1, board)
+    lag = supervisor.train(1, board)["lag"]
+    version = supervisor.opposition.version("pair-00")
+    newest = board.progress(["pair-00"])["pair-00"]
+    assert lag == newest - version <= 50
+    assert at - version <= 50 + 50 - 1
+
+
 def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, Shelves]:
     """A new global pair, and a board on which its locals have published so many steps."""
     setup, strategy, board = setup_of(config), strategy_of(config), Shelves()

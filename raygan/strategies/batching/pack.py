@@ -212,5 +212,5 @@ def follow(average: Stack, now: Stack, decays: Sequence[float]) -> None:
         return
     # pairs at unlike steps of a schedule: async, or one that has joined
     for i, decay in enumerate(decays):
-        of_one = ([t[i] for t in stack.parameters] for stack in (average, now))
-        S.update_average(*of_one, decay)
+        ours, theirs = ([t[i] for t in stack.parameters] for stack in (average, now))
+        S.update_average(ours, theirs, decay)

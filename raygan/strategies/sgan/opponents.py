@@ -117,7 +117,7 @@ def in_batches(samples: Tensor, size: int) -> Tensor:
     flat = samples.flatten(0, 1)
     # too few for one batch come again in it
     flat = flat.repeat(-(-size // len(flat)), *[1] * (flat.dim() - 1)) if len(flat) < size else flat
-    return flat[: len(flat) // size * size].unflatten(0, (-1, size))
+    return flat[: len(flat) // size * size].reshape(-1, size, *samples.shape[2:])
 
 
 class AtOnce:

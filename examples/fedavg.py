@@ -1,8 +1,8 @@
 """Federated averaging, an own strategy: `raygan train --strategy examples/fedavg.py`."""
 
-import numpy as np
 from pydantic import Field
 
+from raygan.gan.means import mean
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.weights import unflatten
 from raygan.strategies.base import StrategyComponent
@@ -15,8 +15,8 @@ class FedPair(Pair):
     def train(self, steps, board):  # never past a period's end, where Pair.train has published
         if self.step % self.sharing.every == 1:
             told = [p for (p,) in board.between(self.all, self.step - 1, self.step).values()]
-            unflatten(self.d, np.mean([p.arrays["D"] for p in told], axis=0))
-            unflatten(self.g, np.mean([p.arrays["G"] for p in told], axis=0))
+            unflatten(self.d, mean(self.d, [p.arrays["D"] for p in told]))
+            unflatten(self.g, mean(self.g, [p.arrays["G"] for p in told]))
         return super().train(steps, board)
 
 

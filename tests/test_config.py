@@ -1,4 +1,6 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,3 +104,25 @@ def test_components_are_the_files_of_their_package() -> None:
 def test_one_run_to_start_from_needs_no_list(written: str | list[str]) -> None:
     config = resolve(flags={"start_from": written}).config
     assert config.start_from == ((written,) if isinstance(written, str) else tuple(written))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"schedule": None}, "pairs.pair.schedule = null"),
+        ({"schedule": {"lr": -1}}, "pairs.pair.schedule.lr = -1"),
+        ({"lr_g": "x"}, "pairs.pair.lr_g"),
+    ],
+)
+def test_a_group_of_pairs_says_in_one_line_what_is_wrong_in_it(said: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)) as found:
+        validate(Config, {"num_pairs": 2, "pairs": [{"count": 2, "pair": said}]})
+    assert "\n" not in str(found.value)
+
+
+def test_a_groups_schedule_is_laid_over_the_runs() -> None:
+    groups = [{"count": 1, "pair": {"schedule": {"lr": 0.5}}}, {"count": 1}]
+    run = {"num_pairs": 2, "pairs": groups, "pair": {"schedule": {"beta1": 0.9}}}
+    config = validate(Config, run)
+    moves = config.of("pair-00").pair.schedule
+    assert (moves.lr, moves.beta1) == (0.5, 0.9)

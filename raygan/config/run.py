@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from raygan.components import Component, Spec, load_component, validate
+from raygan.components import Component, Spec, load_component, one_line, validate
 from raygan.config.failures import FailuresConfig
 from raygan.config.intervals import CheckpointConfig, EvaluationConfig
 from raygan.config.pair import PairConfig, PairGroup
@@ -167,7 +167,20 @@ class Config(Travels):
                     f"pairs.pair: no setting {min(unknown)!r}."
                     f" {did_you_mean(min(unknown), PairConfig.model_fields)}"
                 )
+            try:
+                PairConfig(**self._laid_over(group))
+            except ValidationError as error:
+                raise ValueError(one_line(error, "pairs.pair", PairConfig)) from None
         return self
+
+    def _laid_over(self, group: PairGroup) -> dict[str, Any]:
+        """The run's `pair` under what a group says of it."""
+        own, said = self.pair.model_dump(), group.pair
+        # A group's schedule is laid over the run's like the rest: else naming one setting of it
+        # would drop the others.
+        if isinstance(moves := said.get("schedule", {}), Mapping):
+            return {**own, **said, "schedule": {**own["schedule"], **moves}}
+        return {**own, **said}
 
     def of(self, player: str) -> Config:
         """This config as `player` sees it: the run's, with what its entry in `pairs` says laid over
@@ -180,13 +193,7 @@ class Config(Travels):
         groups = [group for group in self.pairs for _ in range(group.count)]
         # Who joins later has a higher number than any group: it is of the last kind.
         group = groups[min(int(index), len(groups) - 1)]
-        own = self.pair.model_dump()
-        # A group's schedule is laid over the run's like the rest: else naming one setting of it
-        # would drop the others.
-        moves = {**own["schedule"], **group.pair.get("schedule", {})}
-        changes: dict[str, Any] = {
-            "pair": validate(PairConfig, {**own, **group.pair, "schedule": moves})
-        }
+        changes: dict[str, Any] = {"pair": validate(PairConfig, self._laid_over(group))}
         for kind in ("network", "loss"):
             if (spec := getattr(group, kind)) is not None:
                 own = getattr(self, kind)

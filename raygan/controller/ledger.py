@@ -20,11 +20,13 @@ OWN = "own/"
 
 @dataclass
 class Ledger:
-    """Steps, swaps and last losses of each player, and who is idle since when."""
+    """Steps, swaps and mean losses of each player, and who is idle since when."""
 
     done: dict[str, int]
     swapped: dict[str, int] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
+    loss_steps: dict[str, int] = field(default_factory=dict)
+    """player -> steps of which its loss is the mean: those since the last meeting at its step."""
     own: dict[str, dict[str, float]] = field(default_factory=dict)
     """player -> what it said of itself last, of what is finite."""
     idle: dict[str, float] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Ledger:
             {p: steps.get(p, 0) for p in players},
             dict(extra.get("swapped", {})),
             dict(extra.get("losses", {})),
+            dict(extra.get("loss_steps", {})),
             dict(extra.get("own", {})),
             credit=dict(extra.get("credit", {})),
         )
@@ -96,9 +99,10 @@ class Ledger:
         """Note what a done Train or Adopt means; a Swap is only half a swap."""
         if isinstance(item.order, Train):
             self.in_flight.pop(item.order.player, None)
-            self.done[item.order.player] += steps_done(item.order.steps, item.result)
+            steps = steps_done(item.order.steps, item.result)
+            self.done[item.order.player] += steps
             if math.isfinite(loss := item.result.get("loss_d", math.nan)):
-                self.losses[item.order.player] = loss
+                self._count(item.order.player, loss, steps)
             if own := own_of(item.result):
                 self.own[item.order.player] = own
             self.idle[item.order.player] = self.clock()
@@ -110,6 +114,18 @@ class Ledger:
             for player in item.order.swap.players:
                 self.swapped[player] = self.done[player]
                 self.idle[player] = self.clock()
+            # also of one that had nobody to swap with there: ranks are over the same steps
+            step = item.order.swap.step
+            self.loss_steps = {p: n for p, n in self.loss_steps.items() if self.done[p] != step}
+
+    def _count(self, player: str, loss: float, steps: int) -> None:
+        """A round's mean loss into the mean since the last meeting: how a period was cut into
+        rounds is nothing that a decision may hang on.
+        """
+        before = self.loss_steps.get(player, 0)
+        total = before + steps
+        mean = (self.losses[player] * before + loss * steps) / total if before and total else loss
+        self.losses[player], self.loss_steps[player] = mean, total
 
     def joined(self, player: str, step: int) -> None:
         """A new member, or one that comes back; its next swap is the next."""
@@ -118,13 +134,14 @@ class Ledger:
         slowest = min((s + self.credit.get(p, 0) for p, s in self.done.items()), default=step)
         self.credit[player] = max(0, slowest - step)
         self.done[player] = self.swapped[player] = step
+        self.loss_steps.pop(player, None)
         self.idle[player] = self.clock()
 
     def left(self, player: str) -> None:
         """A player is gone."""
         for record in (self.done, self.swapped, self.losses, self.own, self.idle):
             record.pop(player, None)
-        for record in (self.in_flight, self.credit, self.held, self.held_s):
+        for record in (self.in_flight, self.loss_steps, self.credit, self.held, self.held_s):
             record.pop(player, None)
 
     @property
@@ -136,6 +153,8 @@ class Ledger:
         """What a checkpoint has to keep of this."""
         credit = {p: steps for p, steps in self.credit.items() if steps}
         kept = {"swapped": dict(self.swapped), "losses": dict(self.losses)}
+        if self.loss_steps:
+            kept["loss_steps"] = dict(self.loss_steps)
         if self.own:
             kept["own"] = dict(self.own)
         return kept | ({"credit": credit} if credit else {})

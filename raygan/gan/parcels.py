@@ -26,7 +26,9 @@ class Parcel:
     """The pair in which this network was born; stays with it for life."""
     step: int
     arrays: dict[str, Vector]
-    """"weights"; "optimizer" where it travels; "average" for a generator with a moving average."""
+    """"weights"; "optimizer" where it travels; "average" for a generator with a moving average,
+    "average_float32" where that has numbers of less than 32 bits.
+    """
 
     @property
     def nbytes(self) -> int:

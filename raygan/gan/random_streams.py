@@ -18,15 +18,17 @@ from torch import Tensor
 
 
 def derive_seed(seed: int, player: str, purpose: str, step: int = 0) -> int:
-    """A 63-bit seed for one stream.
+    """A seed for one stream, of 63 bits; torch's generator of the CPU takes the lower 32 of them.
 
     >>> derive_seed(0, "pair-00", "noise", 1) == derive_seed(0, "pair-00", "noise", 1)
     True
     >>> derive_seed(0, "pair-00", "noise", 1) == derive_seed(0, "pair-01", "noise", 1)
     False
     """
-    # a hash of the whole address: seeds that differ in one bit give unrelated streams, and no two
-    # purposes can meet as sums of numbers could
+    # a hash of the whole address: seeds that differ in one bit give unrelated streams, and two
+    # purposes do not meet by rule, as sums of numbers would, but by chance: on the CPU two given
+    # streams once in 2**32, some two among 100,000 more likely than not. Then one batch of two
+    # players or steps is alike, which no run would tell
     address = f"{seed}/{player}/{purpose}/{step}".encode()
     return int.from_bytes(hashlib.blake2b(address, digest_size=8).digest(), "little") >> 1
 

@@ -99,7 +99,7 @@ def begun_from(state: State, was: PairConfig, now: PairConfig) -> tuple[State, l
         out |= {"ema." + name.removeprefix("g."): value for name, value in weights.items()}
         told.append("the moving average begins at G")
     elif average and not now.ema:
-        out = {name: value for name, value in out.items() if name not in average}
+        out = {k: v for k, v in out.items() if not k.startswith(("ema.", "ema_float32."))}
         told.append("G begins at its weights, without their moving average (pair.ema = 0)")
     return out, told
 

@@ -191,6 +191,14 @@ def update_average(average: list[Tensor], now: list[Tensor], ema: float) -> None
     torch._foreach_lerp_(average, now, 1 - ema)
 
 
+def like(mine: Tensor, held: Tensor) -> bool:
+    """Can the one be written over with the other, and stay what it is?"""
+    return (mine.shape, mine.dtype, mine.device) == (held.shape, held.dtype, held.device) and (
+        # an expanded tensor has one number in several places
+        mine.is_contiguous() and not mine.is_inference()
+    )
+
+
 class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
     """Within it the network's parameters need no gradient: G's step does not pay for D's."""
 

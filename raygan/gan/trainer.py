@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
+from raygan.gan.averaging import Averaging
 from raygan.gan.optimizers import make_optimizer
 from raygan.gan.parcels import Carry, Parcel, apart, joined, packed, unpacked
 from raygan.gan.random_streams import Streams, sample_prior
@@ -50,15 +51,6 @@ class Parts:
     """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
 
 
-Buffers = dict[str, Tensor | None]
-
-
-def holders(a: nn.Module, b: nn.Module) -> list[tuple[Buffers, Buffers, str]]:
-    """Where two networks alike keep each of their buffers, and its name there."""
-    layers = zip(a.modules(), b.modules(), strict=True)
-    return [(x._buffers, y._buffers, name) for x, y in layers for name in y._buffers]
-
-
 class Trainer:
     """Two networks, optimizers, schedules, a state; what is done with them is the subclass's."""
 
@@ -80,9 +72,7 @@ class Trainer:
         self.opt_g = self.optimizer(self.g, self.config.lr_g)
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = duplicate(self.g) if self.config.ema else self.g
-        # listed once: a module walks through all its layers for each such list
-        self.averaged = [list[Tensor](n.parameters()) for n in (self.average, self.g)]
-        self.buffered = holders(self.average, self.g)
+        self.averaging = Averaging(self.average, self.g)
         self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
@@ -133,14 +123,8 @@ class Trainer:
 
     def update_average(self) -> None:
         """avg <- ema avg + (1 - ema) G; buffers are copied."""
-        if self.average is self.g:
-            return
-        average, now = self.averaged
-        S.update_average(average, now, self.scheduled.ema(self.step))
-        # a forward() may put a new tensor in a buffer's place: looked up anew, by name
-        for ours, theirs, name in self.buffered:
-            held = theirs[name]
-            ours[name] = None if held is None else held.detach().clone()
+        if self.average is not self.g:
+            self.averaging.update(self.scheduled.ema(self.step))
 
     # ----------------------------------------------------------------------------------------------
     # what others get of it
@@ -164,11 +148,14 @@ class Trainer:
         if what == "pair":
             return joined(self.offer("D", carry), self.offer("G", carry))
         network, optimizer = (self.d, self.opt_d) if what == "D" else (self.g, self.opt_g)
-        return packed(
+        average = self.average if what == "G" and self.average is not self.g else None
+        parcel = packed(
             self.name, self.step, self.identity[what], network,
-            optimizer if carry == "all" else None,
-            self.average if what == "G" and self.average is not self.g else None,
+            optimizer if carry == "all" else None, average,
         )  # fmt: skip
+        if average is not None:
+            parcel.arrays.update(self.averaging.words())
+        return parcel
 
     def adopt(self, what: Literal["D", "G", "pair"], parcel: Parcel) -> None:
         """Take up a network, or both, that another pair offered. Data order, prior and noise stay
@@ -183,6 +170,8 @@ class Trainer:
         # without one, `average` is G itself, which must not become another's average
         kept = self.average if what == "G" and self.average is not self.g else None
         unpacked(parcel, network, optimizer, kept)
+        if what == "G":
+            self.averaging.take_up(parcel.arrays.get("average_float32"))
         self.identity[what] = parcel.identity
         self.swapped_at = self.step
 
@@ -201,7 +190,9 @@ class Trainer:
 
     def held(self) -> State:
         """The same where it lies, not copied."""
-        average = {} if self.average is self.g else network_state("ema", self.average)
+        average: State = {}
+        if self.average is not self.g:
+            average = {**network_state("ema", self.average), **self.averaging.state()}
         return {
             "step": self.step,
             "signature": f"{signature_hash(self.g)}-{signature_hash(self.d)}",
@@ -250,6 +241,7 @@ class Trainer:
         load_optimizer("opt_d", self.opt_d, state)
         if self.average is not self.g:
             load_network("ema", self.average, state)
+            self.averaging.restore(state)
         self.bad_steps.total = int(str(state["bad_steps"]))
         self.bad_steps.in_a_row = int(str(state["bad_steps_in_a_row"]))
         # with defaults: states of the releases before swaps and rollbacks have none of these

@@ -141,10 +141,9 @@ def narrow(network: nn.Module, flat: Vector, precision: Precision) -> Words:
     if precision == "float32":
         return flat
     half = np.dtype(np.float16 if precision == "float16" else np.uint16)
-    pieces = [
-        halve(p, precision) if real else p.view(half) for p, real in _pieces(network, flat, 1)
-    ]
-    out = np.concatenate(pieces)
+    out = np.concatenate(
+        [halve(p, precision) if real else p.view(half) for p, real in pieces(network, flat, 1)]
+    )
     out.flags.writeable = False
     return out
 
@@ -157,11 +156,11 @@ def widen(network: nn.Module, words: Words) -> Vector:
     if words.dtype == np.float32:
         return words
     return np.concatenate(
-        [whole(p) if real else p.view(np.float32) for p, real in _pieces(network, words, 2)]
+        [whole(p) if real else p.view(np.float32) for p, real in pieces(network, words, 2)]
     )
 
 
-def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[Words, bool]]:
+def pieces(network: nn.Module, words: Words, per_word: int = 1) -> Iterator[tuple[Words, bool]]:
     """(words of a tensor, is it float32?); other tensors have `per_word` words for each 4 bytes."""
     sizes = [
         (_words(t) * (1 if t.dtype == torch.float32 else per_word), t) for _, t in tensors(network)
@@ -176,10 +175,10 @@ def _pieces(network: nn.Module, words: Words, per_word: int) -> Iterator[tuple[W
         at += size
 
 
-def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
+def floatpieces(network: nn.Module, flat: Vector) -> list[Vector]:
     """Those parts of a network's flat vector that are numbers, as float32."""
     out = []
-    for (words, real), (_, tensor) in zip(_pieces(network, flat, 1), tensors(network), strict=True):
+    for (words, real), (_, tensor) in zip(pieces(network, flat, 1), tensors(network), strict=True):
         if real:
             out.append(words)
         elif tensor.is_floating_point():
@@ -201,7 +200,7 @@ def finite(player: str, step: int, vector: Vector, network: nn.Module | None = N
     # the sum is quick, and may overflow where all numbers are finite: then each is looked at
     if plain and np.isfinite(vector.sum()):
         return vector
-    numbers = [vector] if network is None else float_pieces(network, vector)
+    numbers = [vector] if network is None else floatpieces(network, vector)
     if not all(np.isfinite(n).all() for n in numbers):
         raise NonFiniteError(
             player,
@@ -215,7 +214,7 @@ def unflatten(network: nn.Module, flat: Words) -> None:
     """Copy a flat vector, whole or narrow, into the network's tensors, in place. Raises ValueError
     when the lengths differ.
     """
-    words = [piece for piece, _ in _pieces(network, widen(network, flat), 1)]
+    words = [piece for piece, _ in pieces(network, widen(network, flat), 1)]
     fill([tensor for _, tensor in tensors(network)], words)
 
 

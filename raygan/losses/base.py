@@ -156,6 +156,28 @@ def penalises(loss: LossComponent) -> bool:
     )
 
 
+def one_with_one(loss: LossComponent) -> bool:
+    """Does D's loss, or its penalty, take a real sample for each generated one? It is tried on
+    drawn numbers of either kind, one more of the second.
+    """
+    stream = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(n, 2, generator=stream) for n in (8, 9))
+    logits = [x[:, 0] if loss.num_judges == 1 else x for x in (real, fake)]
+    try:
+        loss.d_loss(*logits)
+        loss.penalty(_Squares(), real, fake, stream)
+    except Exception:  # whatever code it is: 8 and 9 do not fit there
+        return True
+    return False
+
+
+class _Squares(nn.Module):
+    """A network to try a penalty on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square().sum(1)
+
+
 def norms_of(squares: Tensor) -> Tensor:
     """Their roots; a little above 0, where the root's own gradient is infinite."""
     return torch.sqrt(squares + 1e-12)

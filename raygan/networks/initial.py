@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from raygan.gan.device import accelerator
+from raygan.networks.modes import evaluated
 
 Init = Literal["torch", "normal", "he", "own"]
 """own: as the network's constructor has drawn them."""
@@ -71,13 +72,8 @@ def materialise(network: nn.Module, sample: tuple[int, ...]) -> str | None:
     held = [*network.parameters(), *network.buffers()]
     # one forward gives them their shapes; two samples, since batch norm refuses one
     if any(is_lazy(t) for t in held):
-        modes = [(layer, layer.training) for layer in network.modules()]
-        network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluated(network):
             network(torch.zeros(2, *sample))
-        # each as it was: a frozen part may have been put in eval mode by its author
-        for layer, training in modes:
-            layer.training = training
     named = [*network.named_parameters(), *network.named_buffers()]
     return next((name for name, t in named if is_lazy(t)), None)
 

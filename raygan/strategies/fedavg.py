@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
+from torch import nn
 
 from raygan.config import Config
 from raygan.errors import ConfigError
+from raygan.gan.means import mean
 from raygan.gan.pair import Pair, Sharing
 from raygan.gan.trainer import Parts
 from raygan.gan.types import Board, Report
@@ -53,17 +54,16 @@ class FedPair(Pair):
             found = board.between(list(self.counts), self.step - 1, self.step)
             told = {n: p for n, (p,) in found.items()}
             for key, network in (("D", self.d), ("G", self.g)):
-                unflatten(network, mean(told, self.counts, key))
+                unflatten(network, mean_of(network, told, self.counts, key))
         return super().train(steps, board)
 
 
-def mean(told: Mapping[str, Publication], counts: Mapping[str, float], key: str) -> Vector:
-    """Of these pairs' flat D or G, each with its part's share."""
-    weights = [counts[n] for n in told]
-    # in the order of the pairs, in float64 within `average`: a sum has the same bits in each of
-    # them
-    arrays = np.stack([p.arrays[key] for p in told.values()])
-    return np.average(arrays, 0, weights).astype(np.float32)
+def mean_of(
+    network: nn.Module, told: Mapping[str, Publication], counts: Mapping[str, float], key: str
+) -> Vector:
+    """sum_n pi_n w_n over the networks of this key, like `network`."""
+    # in the order of the pairs, in float64 within: a sum has the same bits in each of them
+    return mean(network, [p.arrays[key] for p in told.values()], [counts[n] for n in told])
 
 
 class Fedavg(StrategyComponent):

@@ -12,8 +12,10 @@ import pytest
 
 from raygan.controller import totals as module
 from raygan.controller.ledger import Ledger, steps_done
+from raygan.controller.orders import Adopt, Done
 from raygan.controller.recorder import PendingRow
 from raygan.controller.totals import ANYBODY, Totals, absorb, newest_first
+from raygan.strategies.orders import Swap, Train
 
 SPENT = Totals(
     30.0,
@@ -106,6 +108,28 @@ def test_a_ledger_goes_on_from_what_a_checkpoint_keeps_of_it() -> None:
         {},
     )
     assert Ledger.begin(["a"], {}, {}).extra() == {"swapped": {}, "losses": {}}
+
+
+@pytest.mark.parametrize("cut", [[12], [5, 7], [1, 4, 1, 6]])
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_loss_is_the_mean_since_the_last_meeting_however_rounds_were_cut(
+    cut: list[int], saved: bool
+) -> None:
+    ledger, by_step = Ledger({"a": 0, "b": 0, "c": 0}), [float(i * i) for i in range(24)]
+    for begin in (0, 12):
+        at = begin
+        for steps in cut:
+            if saved:
+                ledger = Ledger.begin(["a", "b", "c"], ledger.done, ledger.extra())
+            mean = sum(by_step[at : at + steps]) / steps
+            for player in "abc":
+                ledger.carried_out(Done(Train(player, steps), {"loss_d": mean}, 0.0))
+            at += steps
+        for player in "abc":  # c has nobody to swap with
+            expected = sum(by_step[begin : begin + 12]) / 12
+            assert ledger.losses[player] == pytest.approx(expected)
+        swap = Swap(begin + 12, (("a", "b"), ("b", "a")), "D", "all")
+        ledger.carried_out(Done(Adopt(swap), None, 0.0))
 
 
 def test_what_players_said_of_themselves_goes_along() -> None:

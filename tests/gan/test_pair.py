@@ -147,6 +147,58 @@ def test_the_average_has_the_buffers_of_now_whatever_a_layer_does_to_them() -> N
     assert now.data_ptr() != its.data_ptr()
 
 
+class Half(nn.Module):
+    """A layer of bfloat16 in a network of float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2, 2).bfloat16()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x.bfloat16()).float()
+
+
+def half() -> tuple[Pair, nn.Parameter, nn.Parameter]:
+    """A pair, and a weight of its G's layer of 16 bits, now and on average."""
+    pair = odd(Half(), pair={"ema": 0.999})
+    return pair, *(n[1].inner.weight for n in (pair.g, pair.average))  # type: ignore[index]
+
+
+def test_an_average_of_16_bits_follows_steps_that_they_cannot_hold() -> None:
+    pair, now, average = half()
+    with torch.no_grad():
+        now.fill_(1.0)
+        average.fill_(0.5)
+    pair.averaging.take_up(None)
+    for _ in range(700):
+        pair.update_average()
+    expected = 1 - 0.5 * 0.999**700
+    assert average.dtype == torch.bfloat16
+    assert average.float().mean().item() == pytest.approx(expected, abs=4e-3)
+
+
+def test_what_an_average_of_16_bits_cannot_hold_is_saved_and_travels() -> None:
+    through, now, average = half()
+    with torch.no_grad():
+        now.fill_(1.0)
+        average.fill_(0.5)
+    through.averaging.take_up(None)
+    resumed, taker = half()[0], half()[0]
+    through.update_average()  # by .0005, of which no bfloat16 near .5 knows
+    assert average.float().mean() == 0.5
+    resumed.restore(unpack(pack(through.state())))
+    taker.adopt("G", through.offer("G", "all"))
+    for pair in (through, resumed, taker):
+        for _ in range(5):
+            pair.update_average()
+        assert average.float().mean() > 0.5
+        assert torch.equal(flat_average(pair), flat_average(through))
+
+
+def flat_average(pair: Pair) -> Tensor:
+    return torch.from_numpy(flatten(pair.average).copy())
+
+
 def test_publishing_leaves_no_trace_in_the_training() -> None:
     image = {"data": "mnist", "network": {"name": "dcgan", "width": 4, "z_dim": 8}, "batch_size": 8}
     for samples in (0, 2):

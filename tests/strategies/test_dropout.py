@@ -16,6 +16,7 @@ from raygan.gan.pair import Pair, Sharing
 from raygan.gan.random_streams import Streams
 from raygan.networks.mlp import Mlp
 from raygan.service.verify import compare, final_states
+from raygan.strategies.sgan.messengers import Messengers
 from tests.conftest import setup_of, tiny_config
 
 
@@ -81,6 +82,37 @@ def test_batches_of_one_publication_have_masks_of_their_own(
     first, second = pair.shared_samples()
     assert (first != second).any()
     assert (pair.shared_samples() == np.stack([first, second])).all(), "a function of the step"
+
+
+@pytest.mark.parametrize("kind", ["dropout", "spectral norm"])
+def test_deputies_judge_the_batch_of_which_g0_has_the_graph(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a second forward of G0 would have made another one."""
+    if kind == "spectral norm":
+        plain = Mlp._generator
+
+        def normed(self: Mlp, *args: Any) -> nn.Module:
+            network = plain(self, *args).eval()  # a dropout that is off
+            nn.utils.parametrizations.spectral_norm(network[0]).train()
+            return network
+
+        monkeypatch.setattr(Mlp, "_generator", normed)
+    judged: dict[int, list[torch.Tensor]] = {}
+    judge = Messengers.judge
+
+    def noted(self: Messengers, fake: torch.Tensor, shares: Any, after: str = "") -> Any:
+        judged.setdefault(self.pair.step, []).append(fake.detach().clone())
+        return judge(self, fake, shares, after)
+
+    monkeypatch.setattr(Messengers, "judge", noted)
+    strategy = {"name": "sgan", "messenger_shards": 3, "messenger_lifetime": 2}
+    config = tiny_config(strategy=strategy, num_pairs=4, steps=4, batch_size=8)
+    final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert sorted(judged) == [0, 1, 2, 3]
+    for first, *others in judged.values():
+        assert len(others) == 2
+        assert all(torch.equal(first, other) for other in others)
 
 
 def test_players_steps_and_turns_have_streams_of_their_own() -> None:

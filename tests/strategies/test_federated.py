@@ -336,10 +336,11 @@ def test_fedavg_without_a_mean_is_told(every: int, told: bool) -> None:
 
 def test_fedavg_s_means_count_each_part_as_it_is_large() -> None:
     from raygan.gan.weights import Publication
-    from raygan.strategies.fedavg import mean
+    from raygan.strategies.fedavg import mean_of
 
     told = {n: Publication(n, 1, {"D": np.float32([v, -v])}) for n, v in (("a", 1.0), ("b", 4.0))}
-    assert mean(told, {"a": 200.0, "b": 100.0}, "D").tolist() == [2.0, -2.0]
+    network = torch.nn.Linear(2, 1, bias=False)
+    assert mean_of(network, told, {"a": 200.0, "b": 100.0}, "D").tolist() == [2.0, -2.0]
 
 
 @pytest.mark.parametrize("bad", [0, 1])

@@ -327,6 +327,21 @@ def test_rounds_change_nothing_and_neither_does_being_stopped(settings: dict[str
     ), "options do something"
 
 
+def test_whose_d_is_overwritten_does_not_hang_on_a_global_pairs_lead() -> None:
+    def swapped(lead: int) -> dict[str, str]:
+        over = {"name": "gap", "swap_every": 10, "winner_replace": 1}
+        strategy = {"name": "sgan", "over": over, "max_lead": lead}
+        config = tiny_config(
+            strategy=strategy, num_pairs=4, steps=31, round_steps=31, batch_size=4,
+            evaluation={"every_steps": 31}, checkpoint={"every_steps": 31},
+        )  # fmt: skip
+        states = final_states(config, lambda: InlineExecutor(setup_of(config)), samples=400)
+        return {p: digest(unpack(r)) for p, r in states.items()}
+
+    expected = swapped(200)
+    assert [swapped(lead) for lead in (3, 7, 9)] == [expected] * 3
+
+
 @pytest.mark.parametrize("after", range(1, 26, 3))
 def test_a_signal_at_any_moment_keeps_the_cut_consistent(tmp_path: Path, after: int) -> None:
     config = tiny_config(strategy={"name": "gap", "swap_every": 2}, num_pairs=4, round_steps=1)

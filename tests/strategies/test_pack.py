@@ -11,7 +11,7 @@ import torch
 
 from raygan.config import load_component, names, resolve
 from raygan.controller.inline import InlineExecutor
-from raygan.controller.worker import Shelves
+from raygan.controller.worker import Packs, Shelves, host_all
 from raygan.errors import NonFiniteError
 from raygan.gan.bundle import pack as bundle
 from raygan.gan.bundle import unpack
@@ -25,6 +25,7 @@ from raygan.strategies.base import homes, pair_name
 from raygan.strategies.batching.alike import why_not
 from raygan.strategies.batching.losses import each
 from raygan.strategies.batching.pack import Pack
+from raygan.strategies.orders import Train
 from tests.conftest import TINY, setup_of, state_digest, tiny_config
 
 MLP: dict[str, Any] = {
@@ -163,6 +164,43 @@ def test_a_pack_is_bound_while_each_network_of_each_pair_is() -> None:
         assert not pack.bound
         parameter.data = kept
         assert pack.bound
+
+
+@pytest.mark.parametrize("kind", ["g", "average"])
+def test_a_buffer_with_another_place_unbinds_a_pack(kind: str) -> None:
+    pairs = pairs_of(**IMAGES, pair={"ema": 0.9})
+    pack = Pack(pairs)
+    buffer = next(getattr(pairs[1], kind).buffers())
+    assert pack.bound
+    buffer.data = buffer.data.clone()
+    assert not pack.bound
+
+
+def test_averages_keep_their_buffers_where_rounds_are_uneven() -> None:
+    """A round in which each pair trains by itself lies between two of the pack."""
+    pairs, board, packs = pairs_of(**IMAGES, pair={"ema": 0.9}), Shelves(), Packs(True)
+    for counts in ((2, 2, 2), (2, 1, 2), (2, 2, 2), (1, 1, 1)):
+        orders = [Train(p.name, n) for p, n in zip(pairs, counts, strict=True)]
+        host_all({p.name: p for p in pairs}, orders, board, 0, packs)
+        for pair in pairs:
+            held = zip(pair.average.buffers(), pair.g.buffers(), strict=True)
+            assert all(torch.equal(ours, theirs) for ours, theirs in held), counts
+    assert packs.packs, "nothing was packed"
+
+
+def test_each_pair_of_a_pack_follows_the_schedule_at_its_own_step() -> None:
+    """As in async, or where one has joined: a pack asks for equal counts, not for equal steps."""
+    pair = {"ema": 0.5, "schedule": {**MOVES, "ema": 0.999, "steps": 20}}
+    alone, packed = (pairs_of(num_pairs=3, pair=pair) for _ in range(2))
+    board = Shelves()
+    for pairs in (alone, packed):
+        pairs[1].train(10, board)
+    for one in alone:
+        one.train(4, board)
+    Pack(packed).train(4, board)
+    for one, other in zip(alone, packed, strict=True):
+        for a, b in ((one.g, other.g), (one.d, other.d), (one.average, other.average)):
+            assert np.abs(flatten(a) - flatten(b)).max() < 1e-4
 
 
 def test_a_look_at_each_d_moves_no_buffer() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from raygan.config import Config
+from raygan.config import Config, load_component, names
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.worker import Shelves, host
 from raygan.errors import ConfigError, NonFiniteError, RayganError
@@ -21,6 +22,7 @@ from raygan.gan.bundle import unpack
 from raygan.gan.random_streams import Streams
 from raygan.gan.types import State
 from raygan.gan.weights import Publication, digest, flatten
+from raygan.losses.base import one_with_one
 from raygan.service.verify import final_states
 from raygan.strategies.base import Plan, Progress, strategy_of
 from raygan.strategies.orders import Train
@@ -32,6 +34,35 @@ from raygan.strategies.roles import JUDGE
 from tests.conftest import setup_of, tiny_config
 
 SMALL: dict[str, Any] = {"strategy": {"name": "pmgan"}, "loss": "reverse_kl", "num_pairs": 3}
+
+
+OWN_LOSS = """
+from raygan.losses.non_saturating import NonSaturating
+class Both(NonSaturating):
+    def d_loss(self, real, fake):
+        return (fake - real).exp().mean()
+class Near(NonSaturating):
+    def penalty(self, d, real, fake, generator, at=None):
+        return (d(real) - d(fake)).square().mean()
+"""
+
+
+@pytest.mark.parametrize("loss", ["wgan_gp", "dragan", "Both", "Near"])
+@pytest.mark.parametrize("statistics", ["own", "mixture"])
+def test_shares_that_do_not_divide_the_batch_meet_as_many_real_samples(
+    loss: str, statistics: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(OWN_LOSS)
+    name = loss if loss.islower() else f"{tmp_path / 'own.py'}:{loss}"
+    strategy = {"name": "pmgan", "statistics": statistics}
+    config = tiny_config(strategy=strategy, loss=name, num_pairs=3, steps=2, batch_size=16)
+    states = final_states(config, lambda: InlineExecutor(setup_of(config)))
+    assert unpack(states[JUDGE])["bad_steps"] == 0
+
+
+def test_only_a_loss_that_takes_samples_in_twos_gets_more_real_ones() -> None:
+    found = {n: one_with_one(load_component("loss", {"name": n})) for n in names("loss")}
+    assert {n for n, even in found.items() if even} == {"r3gan", "relativistic", "wgan_gp"}
 
 
 def digests(**changes: Any) -> dict[str, str]:

@@ -318,6 +318,18 @@ def final(path: Path) -> dict[str, Any]:
     return {p: unpack(raw) for p, raw in checkpoint.parts.items()}
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_rank_leaves_frozen_layers_frozen(ema: float) -> None:
+    config = small(pair={"ema": ema})
+    member = strategy_of(config).build("pair-00", setup_of(config))
+    assert isinstance(member, Member)
+    next(iter(member.average.children())).eval()
+    modes = [layer.training for layer in member.average.modules()]
+    assert len(set(modes)) == 2
+    assert math.isfinite(member.distance())
+    assert [layer.training for layer in member.average.modules()] == modes
+
+
 def test_the_journal_says_who_took_whose_pair_and_with_which_settings(tmp_path: Path) -> None:
     config = small(round_steps=3)
     controlled(tmp_path, config).run()

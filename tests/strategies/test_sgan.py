@@ -331,6 +331,83 @@ def test_a_cloned_messenger_optimizer_is_the_locals_own(monkeypatch: pytest.Monk
             assert torch.equal(opponent.optimizer.state[p][key], value), key
 
 
+def test_early_global_compares_each_of_g0s_steps_with_a_batch_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strategy = {"name": "sgan", "variant": "early_global"}
+    config = tiny_config(num_pairs=3, strategy=strategy, loss="relativistic")
+    supervisor, board = facing_locals(config, 1)
+    seen: list[bytes] = []
+    on_real = S.on_real
+
+    def noted(d: torch.nn.Module, real: torch.Tensor | None) -> torch.Tensor:
+        assert real is not None
+        seen.append(real.numpy().tobytes())
+        return on_real(d, real)
+
+    monkeypatch.setattr(S, "on_real", noted)
+    supervisor.train(1, board)
+    assert len(seen) == len(set(seen)) == 1 + 2 + 3  # they are met one after the other
+
+
+@pytest.mark.parametrize("at", [51, 52, 100, 101, 149, 150, 151])
+def test_a_copy_is_as_far_behind_as_max_lag_says_and_its_publisher_a_life_further(at: int) -> None:
+    strategy = {"name": "sgan", "messenger_lifetime": 50, "max_lag": 50}
+    config = tiny_config(num_pairs=1, tempo="async", strategy=strategy, batch_size=4)
+    setup, board = setup_of(config), Shelves()
+    local, supervisor = (strategy_of(config).build(n, setup) for n in ("pair-00", GLOBAL))
+    assert isinstance(supervisor, GlobalPair)
+    local.train(1, board)
+    supervisor.train(1, board)
+    local.train(at - 1, board)
+    lag = supervisor.train(1, board)["lag"]
+    version = supervisor.opposition.version("pair-00")
+    newest = board.progress(["pair-00"])["pair-00"]
+    assert lag == newest - version <= 50
+    assert at - version <= 50 + 50 - 1
+
+
+@pytest.mark.parametrize("tempo", ["lockstep", "async"])
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize(
+    ("was", "now"), [("samples", "weights"), ("weights", "samples"), ("samples", "samples")]
+)
+def test_a_fork_may_share_generators_otherwise_in_the_middle_of_a_life(
+    was: str, now: str, loss: str, batched: bool, tempo: Any
+) -> None:
+    """What the run before held of G_n serves until the next copy."""
+
+    def begun(share: str, batch_size: int, lifetime: int) -> tuple[Any, list[Pair], GlobalPair]:
+        strategy = {"name": "sgan", "share_generators": share, "messenger_lifetime": lifetime}
+        config = tiny_config(strategy=strategy, loss=loss, batch_size=batch_size, tempo=tempo)
+        setup, made = setup_of(config), strategy_of(config)
+        supervisor = made.build(GLOBAL, setup)
+        assert isinstance(supervisor, GlobalPair)
+        supervisor.opposition.here.batched = batched
+        locals_ = [cast(Pair, made.build(n, setup)) for n in made.locals(config)]
+        return Shelves(), locals_, supervisor
+
+    board, locals_, supervisor = begun(was, 16, 4)
+    for local in locals_:
+        local.train(6, board)
+    supervisor.train(6, board)
+    there, others, forked = begun(now, 12, 5)
+    for local, other in zip(locals_, others, strict=True):
+        other.restore(local.state())
+        other.open(there)
+        other.train(8, there)
+    forked.restore(supervisor.state())
+    report = forked.train(3, there)
+    assert math.isfinite(report["loss_d"])
+    again = begun(now, 12, 5)[2]
+    again.restore(forked.state())
+    for each in (forked, again):
+        each.train(5, there)
+    assert digest(forked.state()) == digest(again.state())
+    assert all((o.samples is None) == (now == "weights") for o in forked.opposition.here.known)
+
+
 def facing_locals(config: Config, steps: int) -> tuple[GlobalPair, Shelves]:
     """A new global pair, and a board on which its locals have published so many steps."""
     setup, strategy, board = setup_of(config), strategy_of(config), Shelves()

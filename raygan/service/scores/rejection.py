@@ -25,6 +25,7 @@ from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams, derive_seed
 from raygan.gan.types import State
 from raygan.networks.base import odds
+from raygan.networks.modes import train_like
 from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.identity import data_seen, run_data
 from raygan.service.runs.run import Run
@@ -77,6 +78,9 @@ def rejecting(run: Run, which: str, others: bool = False) -> Generators:
     judges: dict[str, Judge] = {}
     for court in courts:
         d = run.discriminators([court.owner])[court.owner]
+        # It goes on as in the run: frozen layers stay so.
+        shape = data[court.owner].shape
+        train_like(d, strategy_of(config).discriminator(config, court.owner, shape))
         mine = generators.of(court.generators)
         judge = calibrated(d, mine, data[court.owner], config, court.owner)
         judges |= dict.fromkeys(court.generators, judge)
@@ -119,8 +123,8 @@ def _data(run: Run, owners: Sequence[str], others: bool) -> dict[str, Samples]:
 def calibrated(
     d: nn.Module, generators: Generators, data: Samples, config: Config, owner: str
 ) -> Judge:
-    """D gone on with against these generators, and the logit that is kept with certainty. Raises
-    CheckpointError where that comes to no finite number.
+    """D, in training mode, gone on with against these generators, and the logit that is kept with
+    certainty. Raises CheckpointError where that comes to no finite number.
     """
     pair = config.of(owner).pair
     streams = Streams(config.seed, f"{owner} rejecting")
@@ -132,7 +136,6 @@ def calibrated(
     steps = updates(config)
     at_once = max(1, ROOM // (BATCH * math.prod(data.shape)))
     first = pool = torch.empty(0)
-    d.train()
     with streams.for_layers(0):
         for step in range(steps):
             if step % at_once == 0:

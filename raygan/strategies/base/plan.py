@@ -18,7 +18,7 @@ class Progress:
     swapped: Mapping[str, int] = field(default_factory=dict)
     """Each player's own step at its last swap."""
     losses: Mapping[str, float] = field(default_factory=dict)
-    """loss_d of each player's last round."""
+    """loss_d of each player, the mean over its steps since the last meeting (or its beginning)."""
     waited: Mapping[str, float] = field(default_factory=dict)
     """Seconds that each ready player has been ready (async only)."""
     own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -47,6 +47,9 @@ def strange(network: nn.Module) -> str | None:
     # a layer that comes twice is one set of tensors under two names
     if len(set(network)) < len(network) or len({id(p) for _, p in tensors}) < len(tensors):
         return "layers that come twice are not batched"
+    # stacked tensors are float32
+    if odd := next((p.dtype for _, p in tensors if p.dtype != torch.float32), None):
+        return f"numbers of type {str(odd).removeprefix('torch.')} are not batched"
     for name, layer in network.named_children():
         if why := _strange_layer(name, layer):
             return why

@@ -133,8 +133,7 @@ class Pack:
             for pair, probe in zip(pairs, probes, strict=True):
                 probe.gradients(grad_g=pair.g, grad_d=pair.d)
         if self.average is not self.g:
-            ema = first.scheduled.ema(first.step)
-            S.update_average(self.average.parameters, self.g.parameters, ema)
+            follow(self.average, self.g, [p.scheduled.ema(p.step) for p in pairs])
             # in place: each pair's average holds slices of these
             for ours, theirs in zip(self.average.buffers, self.g.buffers, strict=True):
                 ours.copy_(theirs)
@@ -204,3 +203,14 @@ class Pack:
 
     def _noise(self, streams: Sequence[torch.Generator]) -> Tensor:
         return torch.stack([p.noise(s) for p, s in zip(self.pairs, streams, strict=True)])
+
+
+def follow(average: Stack, now: Stack, decays: Sequence[float]) -> None:
+    """Each average a step after its G, by its pair's own decay."""
+    if len(set(decays)) == 1:
+        S.update_average(average.parameters, now.parameters, decays[0])
+        return
+    # pairs at unlike steps of a schedule: async, or one that has joined
+    for i, decay in enumerate(decays):
+        ours, theirs = ([t[i] for t in stack.parameters] for stack in (average, now))
+        S.update_average(ours, theirs, decay)

@@ -112,7 +112,9 @@ class Stack:
 
     @property
     def bound(self) -> bool:
-        """Are the pairs' tensors still views of these? An optimizer's are not after a restore."""
+        """Are the pairs' tensors still views of these? An optimizer's are not after a restore, a
+        buffer is not where a forward() has put another in its place.
+        """
         for i, row in enumerate(self.rows):
             for j, p in enumerate(row):
                 # by address: a restore or a move to a device gives a tensor another one
@@ -122,7 +124,11 @@ class Stack:
                     held = self.optimizers[i].state.get(p, {}).get(key)
                     if held is None or held.data_ptr() != moments[j][i].data_ptr():
                         return False
-        return True
+        return all(
+            buffer.data_ptr() == stacked[i].data_ptr()
+            for i, network in enumerate(self.networks)
+            for buffer, stacked in zip(network.buffers(), self.buffers, strict=True)
+        )
 
     def __call__(self, x: Tensor, frozen: bool = False) -> Tensor:
         """Every network on its own batch: (pairs, N, *shape) -> (pairs, N, ...), in training mode.

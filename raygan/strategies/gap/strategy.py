@@ -68,8 +68,8 @@ class Gap(StrategyComponent):
         0,
         ge=0,
         description=(
-            "lockstep: at each swap so many of the worst D are overwritten by the best (lowest"
-            " loss_d)."
+            "lockstep: at each swap so many of the worst D are overwritten by the best (lowest mean"
+            " loss_d since the swap before)."
         ),
     )
     max_wait: float = Field(

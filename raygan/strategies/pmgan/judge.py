@@ -21,6 +21,7 @@ from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Loss, Report, State
 from raygan.gan.weights import Publication, finite, flatten, narrow, signature_hash, whole
+from raygan.losses.base import LossComponent, one_with_one
 from raygan.networks.base import has_batch_norm
 from raygan.strategies.pmgan.betas import Betas
 from raygan.strategies.pmgan.inbox import Inbox
@@ -56,6 +57,7 @@ class Judge(Trainer):
         self.c = classifier.to(self.device)
         # (K+1)-way: D and C are one network, and its optimizer steps for either loss
         self.opt_c = self.opt_d if settings.joint else self.optimizer(self.c, self.config.lr_d)
+        self.even = isinstance(self.loss, LossComponent) and one_with_one(self.loss)
         self.own_statistics = settings.statistics == "own" and has_batch_norm(self.d, self.c)
         self.classes = classes
         self.inbox = Inbox(generators)
@@ -136,10 +138,12 @@ class Judge(Trainer):
         d, c = self.d, self.c
         if self.own_statistics:
             d, c = mixture.by_generator(d), mixture.by_generator(c)
+        # K equal shares may be a few more samples than a batch
+        count = len(mixture.fake) if self.even else self.batch_size
         losses_d = []
         self.scheduled.set_betas(self.opt_c, self.step)
         for i in range(self.loss.d_steps):
-            real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
+            real = self.blur(self.data.batch(count, data, self.device), extra)
             fake = self.blur(mixture.fake, extra)
             this = At(at * self.loss.d_steps + i, self.scheduled.gamma(self.step))
             clip = self.config.clip_grad_d
@@ -226,7 +230,8 @@ class Judge(Trainer):
         """D, C, their optimizers, beta; what the slots hold is the generators' to write again."""
         out = super().state()
         # its G takes no step: bytes of a checkpoint for nothing
-        keep = {k: v for k, v in out.items() if not k.startswith(("g.", "opt_g", "ema."))}
+        unused = ("g.", "opt_g", "ema.", "ema_float32.")
+        keep = {k: v for k, v in out.items() if not k.startswith(unused)}
         return {
             **keep,
             "signature_c": signature_hash(self.c),

@@ -17,6 +17,7 @@ from raygan.gan.steps import BadSteps
 from raygan.gan.trainer import Parts
 from raygan.gan.types import At, Report, State
 from raygan.metrics.nearness import Rule, distance
+from raygan.networks.modes import evaluated
 from raygan.strategies.population.exploring import BETAS, shortened
 
 PREFIX = "own."
@@ -113,10 +114,7 @@ class Member(Pair):
     def drawn(self) -> Tensor:
         """Samples of its (averaged) generator, (samples, *shape), by a stream of their own."""
         stream, network = self.streams.at("rank", self.step), self.average
-        # as it is sampled from: with batch norm's averages, not its batch's
-        network.eval()
         z = sample_prior(self.config.prior, (self.ranking.samples, self.parts.z_dim), stream)
-        with self.streams.for_layers(self.step, "layers/rank"):
-            out = torch.cat([network(part) for part in z.split(CHUNK)])
-        network.train()
-        return out
+        # as it is sampled from: with batch norm's averages, not its batch's
+        with evaluated(network), self.streams.for_layers(self.step, "layers/rank"):
+            return torch.cat([network(part) for part in z.split(CHUNK)])

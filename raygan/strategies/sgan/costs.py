@@ -34,10 +34,12 @@ def sharing_of(settings: SganSettings, parts: Parts) -> Sharing:
 
 
 def deputy_bytes(parts: Parts) -> tuple[int, int]:
-    """A step's to a deputy, and back: G0 and D0; gradients by G0's batch and by D0's weights."""
+    """A step's to a deputy, and back: G0, D0 and G0's batch; gradients by the batch and by D0's
+    weights.
+    """
     d = num_words(parts.discriminator)
     batch = parts.batch_size * math.prod(parts.data.shape)
-    return 4 * (num_words(parts.generator) + d), 4 * (batch + d)
+    return 4 * (num_words(parts.generator) + d + batch), 4 * (batch + d)
 
 
 def bytes_a_step(settings: SganSettings, setup: Setup) -> float:

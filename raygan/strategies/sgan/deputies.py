@@ -1,10 +1,11 @@
 """Opponents in other processes (`messenger_shards`): G0 and D0 go out, gradients come back.
 
-    global pair  --Task: G0, D0, weights-->  deputy: messengers' updates against G0 (lines 15-21)
+    global pair  --Task: G0, D0, its batch-->  deputy: messengers' updates against G0 (lines 15-21)
                  <--Answer: d loss/d G0's batch, d loss/d D0--  summed by the global pair
                                                                 (lines 22-31)
 
-G0's batch itself never travels: a deputy makes it anew from G0 and the stream of its z.
+G0's batch travels: made anew it would be another one where G0's layers draw (dropout) or go by
+buffers that each forward moves (spectral norm), and its gradient would be that of other samples.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, State
@@ -41,6 +44,8 @@ class Task:
     """
     refresh: tuple[str, ...] = ()
     """async: whose copies are due."""
+    x: NDArray[np.float32] | None = None
+    """G0's batch, (N, *shape); None where G0 takes no step."""
     again: bool = False
     """The second, third, ... step of D0 in this iteration: D0 has changed, all else has been done.
     """
@@ -107,16 +112,22 @@ class Shard:
         opponents.refresh(opponents.newer(board, old) if old else opponents.due())
         before = self.pair.bad_steps.total
         self.messengers.train()
-        # a leaf, cut off from G0: the global pair goes the rest of the way with its own graph
-        fake = self.messengers.fake().detach().requires_grad_()
-        total, losses_g = self.messengers.judge(fake, task.shares["g"])
-        if total.requires_grad:
-            total.backward()
-        by_x = None if fake.grad is None else fake.grad.cpu().numpy()
+        losses_g, by_x = self._by_x(task)
         losses_d = self.generators.judge(task.shares["d"])
         versions = {o.name: o.version for o in opponents.known}
         skipped = self.pair.bad_steps.total - before
         return Answer(losses_g, by_x, losses_d, self._by_d(), versions, skipped)
+
+    def _by_x(self, task: Task) -> tuple[dict[str, float], Vector | None]:
+        """G0's losses against these messengers; the gradient of their weighted sum by its batch."""
+        if task.x is None:
+            return {}, None
+        # a leaf, cut off from G0: the global pair goes the rest of the way with its own graph
+        fake = torch.tensor(task.x, device=self.pair.device, requires_grad=True)
+        total, losses = self.messengers.judge(fake, task.shares["g"])
+        if total.requires_grad:
+            total.backward()
+        return losses, None if fake.grad is None else fake.grad.cpu().numpy()
 
     def _by_d(self) -> Vector:
         """D0's gradient, flat."""

@@ -1,8 +1,8 @@
 """Random numbers and real samples of what the global pair does with an opponent.
 
 Each use has streams of its own, named after it and its opponent (`messenger/pair-03`, `d/pair-03`,
-`compare/pair-03`, `g/`): no local has a part in them, and a deputy draws for its opponents exactly
-what one process would have drawn for them.
+`compare/pair-03`, `g/`; in early_global G0's also after whose update it is): no local has a part in
+them, and a deputy draws for its opponents exactly what one process would have drawn for them.
 """
 
 from __future__ import annotations

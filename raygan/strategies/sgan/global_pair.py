@@ -111,13 +111,15 @@ class GlobalPair(Trainer):
         else:
             self.opposition.here.refresh(fresh)  # line 14
             shares = self.shares()
-            # the deputies begin before this process does its own part, and work meanwhile
-            wait = self.ask(board, shares, elsewhere)
+            # the deputies begin before this process does its own part, and work meanwhile: then
+            # the batch that they judge is made before messengers learn, which do not change it
+            sent = self.messengers.fake() if self.opposition.deputies and shares["g"] else None
+            wait = self.ask(board, shares, elsewhere, sent)
             if not shares["g"]:
                 wait()
                 return None
             self.messengers.train()  # lines 15-21
-            fake = self.messengers.fake()
+            fake = self.messengers.fake() if sent is None else sent
             total, losses_g = self.messengers.judge(fake, shares["g"])
             # before the wait: D0's losses hang on the locals' generators alone, not on G0's step
             losses_d = self.generators.judge(shares["d"])
@@ -144,7 +146,8 @@ class GlobalPair(Trainer):
             if name in self.opposition.met:  # else it has just joined
                 self.messengers.train_one(here.by_name[name])
                 fake, shares = self.messengers.fake(name), self.shares()["g"]
-                losses += [self.step_g(fake, *self.messengers.judge(fake, shares), [], shares)]
+                judged = self.messengers.judge(fake, shares, name)
+                losses += [self.step_g(fake, *judged, [], shares)]
         return bad_or_last(losses)
 
     def shares(self) -> Shares:
@@ -152,14 +155,16 @@ class GlobalPair(Trainer):
         return self.payoffs.shares(self.opposition.met)
 
     def ask(
-        self, board: Board, shares: Shares, refresh: Sequence[str] = (), again: bool = False
-    ) -> Callable[[], list[Answer]]:
+        self, board: Board, shares: Shares, refresh: Sequence[str] = (),
+        fake: Tensor | None = None, again: bool = False,
+    ) -> Callable[[], list[Answer]]:  # fmt: skip
         """Every deputy begins its part of this iteration; a function that waits for the answers."""
         if not self.opposition.deputies:
             return list  # and no copy of the networks is made
         g, d = flatten(self.g), flatten(self.d)
         turn = self.streams.turn
-        task = Task(self.step, turn, g, d, shares, tuple(refresh), again)
+        x = None if fake is None else fake.detach().cpu().numpy()
+        task = Task(self.step, turn, g, d, shares, tuple(refresh), x, again)
         return self.opposition.ask(task, board)
 
     def step_g(

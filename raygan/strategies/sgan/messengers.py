@@ -101,13 +101,18 @@ class Messengers:
         of = draws(self.pair, f"g/{after}")
         return self.pair.blur(self.pair.g(self.pair.noise(of.noise)), of.extra)
 
-    def judge(self, fake: Tensor, shares: Mapping[str, float]) -> tuple[Tensor, dict[str, float]]:
-        """The weighted sum of G0's losses against these messengers (a graph), and each loss."""
+    def judge(
+        self, fake: Tensor, shares: Mapping[str, float], after: str = ""
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The weighted sum of G0's losses against these messengers (a graph), and each loss.
+
+        after: as in `fake`, whose batch this is.
+        """
         loss, batch, known = self.pair.loss, self.opponents.at_once(), self.opponents.known
         if not known:
             return torch.zeros(()), {}
         if batch is not None:
-            reals = lambda: torch.stack([self._compared(o.name) for o in known])  # noqa: E731
+            reals = lambda: torch.stack([self._compared(o.name, after) for o in known])  # noqa: E731
             # the same batch for each, not copied: the gradients add up in it
             losses = g_losses(loss, batch.d, fake.expand(len(known), *fake.shape), reals)
         else:
@@ -115,18 +120,19 @@ class Messengers:
             for opponent in known:
                 # the gradient goes to G0 alone: a messenger learns in lines 15-21
                 with S.frozen(opponent.d):
-                    beside = partial(self._compared, opponent.name)
+                    beside = partial(self._compared, opponent.name, after)
                     matching = self.pair.config.feature_matching
                     seen.append(S.judged_by(opponent.d, loss, fake, beside, matching))
             losses = torch.stack(seen)
         total = (losses * self.opponents.weights(shares)).sum()
         return total, dict(zip((o.name for o in known), losses.tolist(), strict=True))
 
-    def _compared(self, name: str) -> Tensor:
+    def _compared(self, name: str, after: str) -> Tensor:
         """Real samples (N, *shape) beside G0's, for losses that compare and for feature matching: a
-        batch for each messenger, wherever it is.
+        batch for each messenger, wherever it is, and for each of G0's steps.
         """
-        return real(self.pair, draws(self.pair, f"compare/{name}"))
+        use = f"compare/{after}/{name}" if after else f"compare/{name}"
+        return real(self.pair, draws(self.pair, use))
 
 
 def joined(network: torch.nn.Module, x: Tensor) -> Tensor:

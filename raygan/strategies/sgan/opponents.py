@@ -65,15 +65,18 @@ class Opponent:
             forget(self.optimizer)
         elif settings.messenger_optimizer == "clone":
             unflatten_optimizer(self.optimizer, publication.arrays["opt_d"])
-        if self.g is not None:
+        if self.g is not None and "G" in publication.arrays:
             unflatten(self.g, publication.arrays["G"])
+            self.samples = None
         else:
+            # what was left of a run that shared weights has served
+            self.g = None
             self.samples = torch.from_numpy(whole(publication.arrays["samples"])).to(device)
             self.used = 0
 
     def fakes(self, draw: Callable[[], Tensor]) -> Tensor:
         """A batch of G_n; from its copy with a z from `draw`, or the next published batch."""
-        if self.g is not None:
+        if self.samples is None and self.g is not None:
             with torch.no_grad():
                 out: Tensor = self.g(draw())
                 return out
@@ -98,17 +101,32 @@ class Opponent:
             }
         )
 
-    def restore(self, state: State, device: torch.device) -> None:
-        """The inverse of `state`."""
+    def restore(self, state: State, pair: Trainer) -> None:
+        """The inverse of `state`; also of a run that shared G_n otherwise, from which `pair`'s was
+        forked: what it held serves until the next copy.
+        """
         p = f"opponent.{self.name}"
         self.version = int(str(state[f"{p}.version"]))
         self.used = int(str(state[f"{p}.used"]))
         load_network(f"{p}.d", self.d, state)
         load_optimizer(f"{p}.opt", self.optimizer, state)
-        if self.g is not None:
+        if any(name.startswith(f"{p}.g.") for name in state):
+            self.g = duplicate(pair.g) if self.g is None else self.g
             load_network(f"{p}.g", self.g, state)
         samples = state.get(f"{p}.samples")
-        self.samples = samples.to(device) if isinstance(samples, Tensor) else None
+        self.samples = None
+        if isinstance(samples, Tensor):
+            self.samples = in_batches(samples.to(pair.device), pair.batch_size)
+
+
+def in_batches(samples: Tensor, size: int) -> Tensor:
+    """(batches, N, *shape) as batches of this size: themselves, where that is N."""
+    if samples.shape[1] == size:
+        return samples
+    flat = samples.flatten(0, 1)
+    # too few for one batch come again in it
+    flat = flat.repeat(-(-size // len(flat)), *[1] * (flat.dim() - 1)) if len(flat) < size else flat
+    return flat[: len(flat) // size * size].reshape(-1, size, *samples.shape[2:])
 
 
 class AtOnce:
@@ -119,11 +137,8 @@ class AtOnce:
     def __init__(self, opponents: Sequence[Opponent]) -> None:
         self.opponents = list(opponents)
         self.d = Stack([o.d for o in opponents], [o.optimizer for o in opponents])
-        self.g = (
-            Stack([o.g for o in opponents if o.g is not None])
-            if opponents[0].g is not None
-            else None
-        )
+        generators = [o.g for o in opponents if o.g is not None]
+        self.g = Stack(generators) if len(generators) == len(opponents) else None
 
     def are(self, opponents: Sequence[Opponent]) -> bool:
         """Is this the model of these?"""
@@ -133,7 +148,7 @@ class AtOnce:
 
     def fakes(self, draws: Sequence[Callable[[], Tensor]]) -> Tensor:
         """A batch of each G_n, (opponents, N, *shape)."""
-        if self.g is None:
+        if self.g is None or any(o.samples is not None for o in self.opponents):
             return torch.stack(
                 [o.fakes(draw) for o, draw in zip(self.opponents, draws, strict=True)]
             )
@@ -231,7 +246,7 @@ class Opponents:
         self._at_once = None  # their optimizers get tensors of their own
         for name, opponent in self.by_name.items():
             if f"opponent.{name}.version" in state:
-                opponent.restore(state, self.pair.device)
+                opponent.restore(state, self.pair)
             else:
                 opponent.version = 0
 

@@ -138,7 +138,8 @@ class Opposition:
 
     def lag(self, step: int) -> float:
         """How far the copies in use are behind, at most: in lockstep behind this iteration, in
-        async behind where the publisher was when this iteration began.
+        async behind what was the newest publication when this iteration began. The publisher may
+        be `messenger_lifetime` - 1 steps further: only what it has published is known here.
         """
         if self.tempo == "lockstep":
             lags = [step - self.version(n) for n in self.met]

@@ -77,7 +77,12 @@ class SganSettings(StrategyComponent):
         200, gt=0, description="lockstep: steps that a local may be ahead of the global pair."
     )
     max_lag: int = Field(
-        100, ge=0, description="async: steps that a used copy may be behind its publisher."
+        100,
+        ge=0,
+        description=(
+            "async: steps that a used copy may be behind the newest one published; its publisher"
+            " may be messenger_lifetime - 1 further."
+        ),
     )
 
     @property

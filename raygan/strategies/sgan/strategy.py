@@ -15,8 +15,8 @@ D_n and of G_n (or on samples that G_n published), with random streams of its ow
 
 lockstep: global iteration i uses exactly version i of each local; locals run ahead by at most
           `max_lead` steps.
-async:    the newest versions; none is used once it is more than `max_lag` steps behind its
-          publisher.
+async:    the newest versions; none is used once it is more than `max_lag` steps behind the
+          newest that was published, which is less than `messenger_lifetime` behind its publisher.
 
 As printed, messengers live one iteration, cannot follow G0, and G0 runs into few modes; in the
 presets they live longer, which was measured to work (`messenger_lifetime` 5 to 1000;

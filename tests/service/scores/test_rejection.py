@@ -161,6 +161,34 @@ def noted_as(
     return shows
 
 
+FROZEN = """
+from torch import nn
+class Net:
+    def generator(self, shape, z_dim):
+        return nn.Linear(z_dim, 2)
+    def discriminator(self, shape):
+        frozen = nn.Dropout(0.5).eval()
+        return nn.Sequential(nn.Linear(2, 4), frozen, nn.Linear(4, 1), nn.Flatten(0))
+"""
+
+
+def test_a_frozen_layer_stays_frozen_while_d_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "frozen.py").write_text(FROZEN)
+    flags = {**TINY, "strategy": "independent", "network": f"{tmp_path / 'frozen.py'}:Net"}
+    run = raygan.train(None, run_dir=tmp_path / "runs", name="run", inline=True, **flags)
+    seen = list[bool]()
+
+    def noted(d: nn.Module, *more: Any) -> Judge:
+        seen.extend(layer.training for layer in d.children())
+        return calibrated(d, *more)
+
+    monkeypatch.setattr(rejection, "calibrated", noted)
+    rejecting(run, "pair:0")
+    assert seen == [True, False, True, True]
+
+
 @pytest.mark.parametrize("own", [True, False], ids=["own sources", "clusters"])
 def test_each_d_goes_on_on_what_its_pair_trains_on(
     tmp_path: Path, own: bool, monkeypatch: pytest.MonkeyPatch

@@ -22,11 +22,11 @@ from raygan.controller.bucket_copies import shown
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
 from raygan.gan.bundle import unpack
+from raygan.gan.modes import train_like
 from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams, derive_seed
 from raygan.gan.types import State
 from raygan.networks.base import odds
-from raygan.networks.modes import train_like
 from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.identity import other_data, run_data
 from raygan.service.runs.run import Run

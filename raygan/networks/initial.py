@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from raygan.gan.device import accelerator
-from raygan.networks.modes import evaluated
+from raygan.gan.modes import evaluated
 
 Init = Literal["torch", "normal", "he", "own"]
 """own: as the network's constructor has drawn them."""

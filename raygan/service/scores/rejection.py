@@ -21,11 +21,11 @@ from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.errors import CheckpointError, ConfigError, DataError
 from raygan.gan.bundle import unpack
+from raygan.gan.modes import train_like
 from raygan.gan.optimizers import make_optimizer
 from raygan.gan.random_streams import Streams, derive_seed
 from raygan.gan.types import State
 from raygan.networks.base import odds
-from raygan.networks.modes import train_like
 from raygan.service.runs.generators import Generators, Judge
 from raygan.service.runs.identity import data_seen, run_data
 from raygan.service.runs.run import Run

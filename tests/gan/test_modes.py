@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from raygan.networks.modes import evaluated, train_like
+from raygan.gan.modes import evaluated, train_like
 
 
 def frozen() -> nn.Sequential:

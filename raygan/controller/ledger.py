@@ -46,14 +46,12 @@ class Ledger:
         cls, players: Sequence[str], steps: Mapping[str, int], extra: Mapping[str, Any]
     ) -> Ledger:
         """From a checkpoint's steps and `extra` (both empty for a new run); everybody is ready."""
-        out = cls(
-            {p: steps.get(p, 0) for p in players},
-            dict(extra.get("swapped", {})),
-            dict(extra.get("losses", {})),
-            dict(extra.get("loss_steps", {})),
-            dict(extra.get("own", {})),
-            credit=dict(extra.get("credit", {})),
-        )
+        # what it kept of a pair that was retired since is nobody's
+        kept = {
+            name: {p: value for p, value in extra.get(name, {}).items() if p in players}
+            for name in ("swapped", "losses", "loss_steps", "own", "credit")
+        }
+        out = cls({p: steps.get(p, 0) for p in players}, **kept)
         out.idle = dict.fromkeys(players, out.clock())
         return out
 

@@ -140,7 +140,9 @@ class RayExecutor:
         except RayError as error:
             # of the player whose generator the evaluator was reading: the evaluator is well. Where
             # a node is lost, Ray does not say whose object it was
-            raise self.replies.died(error, self.scoring.scores[0].order.player) from None
+            scores = self.scoring.scores
+            player = scores[0].order.player if scores else next(iter(self.workers.actors))
+            raise self.replies.died(error, player) from None
         for reference in ready:
             try:
                 for item in self.calls.result(reference):

@@ -88,6 +88,10 @@ class Gauges:
 
     def _row(self, row: Mapping[str, Any]) -> None:
         player, series = str(row["player"]), self.series
+        seconds = float(row.get("seconds", 0.0)) if row["kind"] == "train" else 0.0
+        # the whole run's: also what somebody has done that has left since
+        series.add("player_seconds", "", seconds)
+        series.set("elapsed_seconds", "", row.get("elapsed", 0.0))
         # its last rows and scores may come after it has left
         if self._left(player):
             return
@@ -99,21 +103,18 @@ class Gauges:
                 if key in row:
                     series.set(name, player, row[key])
             series.set("steps", player, row["step"])
-            seconds = float(row.get("seconds", 0.0))
             if seconds > 0:
                 series.set("steps_per_second", player, row["steps"] / seconds)
                 held = row.get("held_s", 0.0)
                 wait = (row.get("wait_s", 0.0) + held) / (seconds + held)
                 series.set("wait_ratio", player, wait)
             series.add("busy_seconds", player, seconds)
-            series.add("player_seconds", "", seconds)
         else:
             for key in ("modes", "high_quality"):
                 if key in row:
                     series.set(key, player, row[key])
             if metric := headline(row):
                 series.set("score", player, row[metric])
-        series.set("elapsed_seconds", "", row.get("elapsed", 0.0))
 
     def _event(self, event: Mapping[str, Any]) -> None:
         kind, series = event["kind"], self.series

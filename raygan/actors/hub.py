@@ -70,6 +70,8 @@ class HubActor(Process):
         self.gauges = Gauges(run)
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._exports = True
+        """Has the run players whose gauges say something?"""
         self._read_at = -math.inf
         """When somebody looked last."""
         self._told = False
@@ -95,17 +97,25 @@ class HubActor(Process):
             # what was meant for the hub before this one joins on to nothing here
             if life in ("", self.life):
                 self.files |= whole
-                # before the lines: it is the newest of all, and says who takes part
-                if (info := parse(whole.get("run.json", b""))) is not None:
-                    self.gauges.info(info)
-                for name, (offset, raw) in added.items():
-                    for line in self.logs[name].append(offset, raw):
-                        if (row := parse(line)) is not None and told_by_a_run(row):
-                            self.gauges.take(name, row)
-                self.gauges.beats(beats)
+                rows = [
+                    (n, parse(s)) for n, new in added.items() for s in self.logs[n].append(*new)
+                ]
+                if self._exports:
+                    self._export(parse(whole.get("run.json", b"")), rows, beats)
                 self._forget_samples()
             asked, self.requests = self.requests, []
             return self.life, {name: log.end for name, log in self.logs.items()}, asked
+
+    def _export(
+        self, info: dict[str, Any] | None, rows: list[tuple[str, Any]], beats: dict[str, float]
+    ) -> None:
+        # before the lines: it is the newest of all, and says who takes part
+        if info is not None:
+            self.gauges.info(info)
+        for name, row in rows:
+            if row is not None and told_by_a_run(row):
+                self.gauges.take(name, row)
+        self.gauges.beats(beats)
 
     def _forget_samples(self) -> None:
         names = [name for name in self.files if name.startswith("samples/")]
@@ -138,11 +148,17 @@ class HubActor(Process):
         with self._lock:
             self.requests.append(request)
 
+    def rest(self) -> None:
+        """All is trained: what is measured now shows in the files, and nobody is alive or dead."""
+        with self._lock:
+            self._exports = False
+            self.gauges.end()
+
     def bye(self) -> None:
         """The run has ended: nothing is exported any more."""
+        self.rest()
         with self._lock:
             self._over.set()
-            self.gauges.end()
 
     def heard(self) -> bool:
         """Has whoever looks on seen the end? Where nobody does there is nobody to wait for."""
@@ -155,7 +171,7 @@ class HubActor(Process):
             # Ray ends whoever waits for it then
             use = store_use()
             with self._lock:
-                if self._over.is_set():
+                if not self._exports:
                     return
                 self.gauges.store(use)
                 self.gauges.tick()

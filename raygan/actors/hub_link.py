@@ -113,6 +113,15 @@ class HubLink(Listener):
         # only now: what an error has kept here is told again
         self._sent |= sent
 
+    def trained(self) -> None:
+        """What is measured now takes minutes, in which nothing is pushed: no player is dead."""
+        if self.ray != OwnRay.starts or dead_head():
+            return
+        with contextlib.suppress(RayError):
+            self._hear(None)
+            self._push({})
+            self.hub.rest.remote()
+
     def close(self) -> None:
         """The run has ended, well or not: tell the end, and take the hub away."""
         # it is gone, with the Ray that it was on

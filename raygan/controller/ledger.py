@@ -47,7 +47,7 @@ class Ledger:
     ) -> Ledger:
         """From a checkpoint's steps and `extra` (both empty for a new run); everybody is ready."""
         # what it kept of a pair that was retired since is nobody's
-        kept = {
+        kept: dict[str, Any] = {
             name: {p: value for p, value in extra.get(name, {}).items() if p in players}
             for name in ("swapped", "losses", "loss_steps", "own", "credit")
         }

@@ -91,6 +91,10 @@ class Hears(Listener):
         """An order was carried out."""
         self.tell("__call__", run, done)
 
+    def trained(self) -> None:
+        """It came to its last step."""
+        self.tell("trained")
+
     def close(self) -> None:
         """The run has ended, and run.json says all of it."""
         self.tell("close")

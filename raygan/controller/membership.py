@@ -37,6 +37,8 @@ from raygan.strategies.orders import Order
 from raygan.strategies.roles import number_of
 
 EVERY_S = 0.25
+ROOM_S = 10.0
+"""That a request waits for room, before it is refused for the lack of it."""
 TRIES = 3
 """Times that a request is carried out, at most, before a checkpoint has its members."""
 
@@ -111,6 +113,7 @@ class Membership:
         """The newest that was carried out, with its file, while no checkpoint has its members."""
         self._starting: set[str] = set()
         self._looked = 0.0
+        self._lacking: dict[str, float] = {}  # requests that wait for room -> since when
 
     @property
     def busy(self) -> bool:
@@ -167,6 +170,12 @@ class Membership:
                 )
             # one that would wait for ever counts as hung, and its failures could end the run
             if to_be.joining and (why := self.no_room(len(to_be.joining))):
+                # who has just left gives its room back in its own time
+                now = time.monotonic()
+                if now - self._lacking.setdefault(name, now) < ROOM_S:
+                    self.request = None
+                    self.meeting.over()
+                    return
                 raise ConfigError(f"--pairs {pairs}: {why}")
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             yield self._answer("refused", why=str(error))

@@ -20,7 +20,9 @@ from raygan.own.settings import parameters, with_settings
 
 
 class ListenerComponent(Component):
-    """Hears what happens, in the driver; may also have `begin(run)`, `tick(run)` and `close()`."""
+    """Hears what happens, in the driver; may also have `begin(run)`, `tick(run)`, `trained()`
+    and `close()`.
+    """
 
     @abstractmethod
     def __call__(self, run: Running, done: Done) -> None:

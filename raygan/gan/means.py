@@ -22,10 +22,10 @@ def mean(
     cut = [list(pieces(network, v)) for v in wide]
     real = [r for _, r in cut[0]]
     if all(real):
-        return np.average(stack, 0, weights).astype(np.float32)
+        return _middle(stack, weights)
     out = wide[0].copy()
     plain = np.repeat(real, [p.size for p, _ in cut[0]])
-    out[plain] = np.average(stack[:, plain], 0, weights).astype(np.float32)
+    out[plain] = _middle(stack[:, plain], weights)
     at = 0
     for i, (_, tensor) in enumerate(tensors(network)):
         size = cut[0][i][0].size
@@ -33,6 +33,11 @@ def mean(
             out[at : at + size] = _of_one([c[i][0] for c in cut], tensor, weights)
         at += size
     return out
+
+
+def _middle(stack: Vector, weights: Sequence[float] | None) -> Vector:
+    middle: Vector = np.average(stack.astype(np.float64), 0, weights).astype(np.float32)
+    return middle
 
 
 def _of_one(held: Sequence[Words], like: Tensor, weights: Sequence[float] | None) -> Vector:

@@ -175,7 +175,7 @@ def pieces(network: nn.Module, words: Words, per_word: int = 1) -> Iterator[tupl
         at += size
 
 
-def floatpieces(network: nn.Module, flat: Vector) -> list[Vector]:
+def float_pieces(network: nn.Module, flat: Vector) -> list[Vector]:
     """Those parts of a network's flat vector that are numbers, as float32."""
     out = []
     for (words, real), (_, tensor) in zip(pieces(network, flat, 1), tensors(network), strict=True):
@@ -200,7 +200,7 @@ def finite(player: str, step: int, vector: Vector, network: nn.Module | None = N
     # the sum is quick, and may overflow where all numbers are finite: then each is looked at
     if plain and np.isfinite(vector.sum()):
         return vector
-    numbers = [vector] if network is None else floatpieces(network, vector)
+    numbers = [vector] if network is None else float_pieces(network, vector)
     if not all(np.isfinite(n).all() for n in numbers):
         raise NonFiniteError(
             player,

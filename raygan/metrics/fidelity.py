@@ -15,6 +15,8 @@ BLOCK = 1 << 22
 """Pairs of samples at a time: 32 MiB of distances."""
 ROUNDED = 1e-9
 """Of both squared norms: of what is left of them half the digits are lost."""
+FEW = 20
+"""Pairs a row that are mended one by one."""
 NEAREST = 5
 """k of prdc."""
 
@@ -133,13 +135,36 @@ def _mend(
     squared: Features, a: Features, a_norms: Features, b: Features, b_norms: Features
 ) -> None:
     """Small ones anew from the differences, where rounding has left too little; 0 is of copies."""
+    near = squared <= ROUNDED * (a_norms[:, None] + b_norms[None])
+    if near.sum() > FEW * len(a):
+        # a generator that has collapsed: its samples lie on a few points, or about one
+        points, which = np.unique(b, axis=0, return_inverse=True)
+        if 2 * len(points) < len(b):
+            first = np.unique(which, return_index=True)[1]
+            of_points = squared[:, first]
+            _mend(of_points, a, a_norms, points, b_norms[first])
+            squared[:] = of_points[:, which.reshape(-1)]
+            return
+        squared[near], near = _about(b[near.sum(0).argmax()], near, a, b)
     size = max(1, BLOCK // a.shape[1])
     # row by row: one sample far away leaves the others' as they are
-    for row, x, norm in zip(squared, a, a_norms, strict=True):
-        near = np.flatnonzero(row <= ROUNDED * (b_norms + norm))
-        for at in range(0, len(near), size):
-            some = near[at : at + size]
+    for row, x, those in zip(squared, a, near, strict=True):
+        found = np.flatnonzero(those)
+        for at in range(0, len(found), size):
+            some = found[at : at + size]
             row[some] = ((x - b[some]) ** 2).sum(1)
+
+
+def _about(
+    centre: Features, near: npt.NDArray[np.bool_], a: Features, b: Features
+) -> tuple[Features, npt.NDArray[np.bool_]]:
+    """The squared distances of these pairs, which lie about one point, by a product of what they
+    are apart from it; and where that leaves too little as well.
+    """
+    mine, its = a - centre, b - centre
+    here, there = (mine**2).sum(1), (its**2).sum(1)
+    found = np.maximum(here[:, None] + there[None] - 2 * mine @ its.T, 0)
+    return found[near], near & (found <= ROUNDED * (here[:, None] + there[None]))
 
 
 def _distances(a: Features, a_norms: Features, b: Features, b_norms: Features) -> Features:

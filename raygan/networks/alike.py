@@ -5,6 +5,7 @@ other: with equal shapes alone they may be another function there.
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType
 
@@ -19,6 +20,9 @@ HOW_ONLY = frozenset({"in_bfloat16", "channels_last"})
 """Of `Tuned`: how it computes, not what."""
 OF_EVERY_LAYER = frozenset(vars(nn.Module()))
 """Where torch keeps a layer's tensors, layers, hooks and mode."""
+
+
+ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,11 @@ def _layer(layer: nn.Module) -> Layer:
     kind, kept = type(layer), vars(layer)
     tuned = isinstance(layer, Tuned)
     of_torch = kind.__module__.startswith("torch.nn.")
-    settings = {} if of_torch or not (line := layer.extra_repr()) else {"extra_repr": line}
+    line = "" if of_torch else layer.extra_repr()
+    # where an object lies is another place each time, and says nothing of it
+    settings = {"extra_repr": line} if line and not ADDRESS.search(line) else {}
     # a class that a function has made may hold what that function was given
-    complete = "<locals>" not in kind.__qualname__
+    complete = "<locals>" not in kind.__qualname__ and not ADDRESS.search(line)
     complete &= not any(kept[key] for key in kept if key.endswith("_hooks"))
     for key in sorted(kept.keys() - OF_EVERY_LAYER - (HOW_ONLY if tuned else frozenset())):
         if (value := said(kept[key])) is not None:

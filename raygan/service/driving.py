@@ -49,7 +49,7 @@ from raygan.service.places import inline_device
 from raygan.service.runs.alive import who
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
-from raygan.service.signals import listening
+from raygan.service.signals import ending, listening
 from raygan.service.tracking.listener import Tracking
 from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
@@ -71,15 +71,10 @@ def drive(
     # On Ray the driver itself computes nothing on a GPU: players have them all.
     setup = Setup(config, data, inline_device(config) if inline else CPU)
     listeners, controller = _begun(config, folder, journal, setup, inline, heard)
-    if not (folder.path / "data.png").exists() and (drawn := sheet(data)) is not None:
-        folder.telemetry.keep({"data.png": drawn})
-    folder.status(
-        status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
-        total_steps=config.steps, rejected=None,
-        started=time.time(),  # noqa: TID251  shown only
-    )  # fmt: skip
-    end: dict[str, Any] = {}
-    try:
+    with listening(ending()), contextlib.ExitStack() as last:
+        last.callback(_close, folder, listeners)
+        _start(folder, setup, journal)
+        end: dict[str, Any] = {}
         try:
             with _signals(controller):
                 _open(controller, listeners, setup, problems, notes)
@@ -101,9 +96,18 @@ def drive(
         # Before they close, too: what is measured is among the last words that they pass on.
         tell_trained(listeners)
         known = measure(folder, setup, end)
-    finally:
-        _close(folder, listeners)
     return Run(folder.path.resolve(), known)
+
+
+def _start(folder: RunFolder, setup: Setup, journal: Journal) -> None:
+    """The folder says who drives the run, and shows what it is given."""
+    if not (folder.path / "data.png").exists() and (drawn := sheet(setup.data)) is not None:
+        folder.telemetry.keep({"data.png": drawn})
+    folder.status(
+        status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+        total_steps=setup.config.steps, rejected=None,
+        started=time.time(),  # noqa: TID251  shown only
+    )  # fmt: skip
 
 
 def _begun(
@@ -186,14 +190,16 @@ def _open(
     """What is told before the first step: the data, and every warning that is known by then."""
     data: Samples = setup.data
     for listener in listeners:
-        listener.begin(controller)
-        listener.read([*(data.record.lines() if data.record else []), *part_lines(data)])
+        with controller.guard.around(listener):
+            listener.begin(controller)
+            listener.read([*(data.record.lines() if data.record else []), *part_lines(data)])
     controller.log.warn_checkpoints(problems)
     for name, text in notes.items():
         if text:
             controller.log.warn(name, text)
             for listener in listeners:
-                listener.note(name, text)
+                with controller.guard.around(listener):
+                    listener.note(name, text)
     for odd in oddities(data):
         controller.log.warn("W108 odd-data", odd)
         NOTES.warning("W108 odd-data: %s", odd)

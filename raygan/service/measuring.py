@@ -11,41 +11,38 @@ Whoever takes the run's last words (a tracker, the hub, the bucket) is closed af
 from __future__ import annotations
 
 import functools
-import signal
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.notices import SCORES
 from raygan.controller.run_folder import RunFolder
+from raygan.errors import StaleEpochError
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected
-from raygan.service.signals import listening
 from raygan.strategies.base import Setup
 from raygan.watching import tell
 
 
 def measure(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
     """What run.json says then, or would where there is no room for it (decision 54); end: its words
-    for how the run ended. A signal ends it, and the run is not measured.
+    for how the run ended.
     """
-    with listening(_ends):
-        tell("measuring floor and ceiling")
-        # One for both, made where an error of it costs no run: its suite's real samples and
-        # classifier need not be had twice.
-        evaluator = functools.cache(lambda: Evaluator(setup))
-        known = tell_protocols(folder, evaluator, end)
-        if _rejects(setup):
-            tell("sampling with rejection")
-            last = Run(folder.path.resolve(), known)
-            folder.status(rejected=rejected(last, evaluator))
-        tell("writing metrics.parquet")
-        folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
-        # who closes next may take its time, and that is none of this
-        tell("")
-        return folder.status(measured=True)
+    tell("measuring floor and ceiling")
+    # One for both, made where an error of it costs no run: its suite's real samples and
+    # classifier need not be had twice.
+    evaluator = functools.cache(lambda: Evaluator(setup))
+    known = tell_protocols(folder, evaluator, end)
+    if _rejects(setup):
+        tell("sampling with rejection")
+        last = Run(folder.path.resolve(), known)
+        folder.status(rejected=rejected(last, evaluator))
+    tell("writing metrics.parquet")
+    folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
+    # who closes next may take its time, and that is none of this
+    tell("")
+    return folder.status(measured=True)
 
 
 def _rejects(setup: Setup) -> bool:
@@ -62,15 +59,10 @@ def tell_protocols(
     """
     try:
         return folder.status(protocols=evaluator().protocols())
+    except StaleEpochError:  # somebody else has taken the run over
+        raise
     except Exception as error:  # of any metric, also one that users bring
         why = f"their floor and ceiling could not be measured ({type(error).__name__}: {error})"
         return folder.status(
             status="degraded", exit_code=4, degraded={SCORES: why, **end.get("degraded", {})}
         )
-
-
-def _ends(signum: int, frame: FrameType | None) -> None:
-    """As an error, which passes by those who close: the default would end the process, and leave
-    trackers with a run that never ends.
-    """
-    raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -16,6 +17,25 @@ def wanted() -> list[signal.Signals]:
     """
     heard = [signal.SIGINT, signal.SIGTERM]
     return heard if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [*heard, signal.SIGHUP]
+
+
+def ending() -> Handler:
+    """Ends what is under way as an error does, which passes by those who close: the default would
+    end the process, and leave trackers with a run that never ends. A second signal ends the process
+    at once, but for SIGHUP: a terminal that is closed sends two, one by its shell and one by the
+    kernel.
+    """
+    heard = list[int]()
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        if heard:
+            if signum == signal.SIGHUP:
+                return
+            os._exit(128 + signum)
+        heard.append(signum)
+        raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+
+    return handler
 
 
 @contextlib.contextmanager

@@ -106,6 +106,33 @@ def test_a_dead_player_shows_by_its_age_and_not_by_a_gap(monkeypatch: pytest.Mon
     )
 
 
+def test_nobody_is_dead_while_a_run_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is pushed for minutes then, and pages would go out for every pair."""
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    h = hub()
+    info = json.dumps(told("pair-00")).encode()
+    h.push("", {}, {"run.json": info}, {"pair-00": 0.1})
+    h.gauges.tick()
+    assert h.gauges.series.values
+    h.rest()
+    h.push(h.life, {}, {"run.json": info + b" "}, {"pair-00": 0.1})
+    assert not h.gauges.series.values
+    assert h.files["run.json"] == info + b" ", "who looks on is told"
+
+
+def test_what_a_run_cost_counts_also_who_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    gauges = Gauges("run")
+    row = {"kind": "train", "player": "pair-01", "step": 5, "steps": 5, "seconds": 2.0}
+    gauges.take("metrics.jsonl", row)
+    gauges.take("events.jsonl", {"kind": "leave", "player": "pair-01"})
+    gauges.take("metrics.jsonl", row | {"elapsed": 9.0})
+    whole = {n: v for (n, p), v in gauges.series.values.items() if not p}
+    assert whole["raygan_player_seconds"] == 4.0
+    assert whole["raygan_elapsed_seconds"] == 9.0
+    assert not [k for k in gauges.series.values if k[1] == "pair-01"]
+
+
 def exported(gauges: Gauges, name: str) -> dict[str, float]:
     """player -> what Prometheus is told of it."""
     gauges.tick()

@@ -163,11 +163,28 @@ def test_who_would_wait_for_ever_for_a_gpu_is_refused(
         def no_room(self, players: int) -> str | None:
             return f"{players} more players need 1 GPUs each" if players > 1 else None
 
+    monkeypatch.setattr("raygan.controller.membership.ROOM_S", 0.0)
     controller = run(tmp_path, {4: 5, 8: 4, 12: 2}, monkeypatch, Full)
     (refused,) = events(controller, "refused")
     assert refused["why"] == "--pairs 5: 2 more players need 1 GPUs each"
     assert [e["pairs"] for e in events(controller, "scale")] == [4, 2]
     assert set(controller.state.done.values()) == {24}
+
+
+def test_room_that_comes_a_moment_later_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Late(InlineExecutor):
+        def no_room(self, players: int) -> str | None:
+            asked.append(players)
+            return "room for 0 of 1 newcomers" if len(asked) < 3 else None
+
+    controller = run(tmp_path, {4: 4}, monkeypatch, Late)
+    assert asked == [1, 1, 1]
+    assert [e["pairs"] for e in events(controller, "scale")] == [4]
+    assert not events(controller, "refused")
 
 
 def test_pairs_that_share_weights_cannot_be_scaled(

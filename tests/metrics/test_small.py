@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygan.data.base import Samples
+from raygan.metrics import fidelity
 from raygan.metrics.coverage import nearest_classes
 from raygan.metrics.density import best_bandwidth, density_scores
 from raygan.metrics.fidelity import kid, near, prdc
@@ -128,3 +129,19 @@ def test_copies_of_rows_that_repeat_are_perfect(offset: float, features: int) ->
     # a thousandth beside them is beside them
     found = prdc(real, fake + 1e-3)
     assert (found["precision"], found["recall"]) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["one point", "about one point", "three points", "half of them"])
+def test_distances_of_a_collapsed_generator_are_exact_and_quickly_there(kind: str) -> None:
+    """Each was mended by itself where rounding left little: 28 times as long as of varied ones."""
+    rng = np.random.default_rng(0)
+    fake = np.repeat(5 + rng.normal(size=(3 if kind == "three points" else 1, 40)), 300, 0)
+    if kind == "about one point":
+        fake = fake + 1e-7 * rng.normal(size=fake.shape)
+    if kind == "half of them":
+        fake[::2] = rng.normal(size=(150, 40))
+    norms = (fake**2).sum(1)
+    exact = np.sqrt(((fake[:, None] - fake[None]) ** 2).sum(-1))
+    found = fidelity._distances(fake, norms, fake, norms)
+    assert np.abs(found - exact).max() <= 1e-9 * max(exact.max(), 1e-300)
+    assert (found[exact == 0] == 0).all()

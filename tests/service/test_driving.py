@@ -2,23 +2,26 @@
 
 import json
 import signal
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from raygan.config import resolve
 from raygan.controller import lines
 from raygan.controller.checkpoint_index import open_journal
-from raygan.controller.listener import Listener, Running
+from raygan.controller.listener import Listener, Running, as_listener
 from raygan.controller.orders import Done
 from raygan.controller.storage import LocalStorage
 from raygan.errors import ConfigError, RayganError, StaleEpochError
 from raygan.service import driving, measuring
 from raygan.service.resuming import resume_run
 from raygan.service.runs import summary
+from raygan.service.runs.alive import process_start, running
 from raygan.service.runs.run import Run
 from raygan.service.training import train
+from raygan.service.views.follow import FolderFeed, stop
 from tests.conftest import TINY
 
 
@@ -238,6 +241,60 @@ def test_who_closes_finds_all_that_run_json_will_ever_say(
     assert ("protocols" in closed) is not fails
     assert (heard.path / "metrics.parquet").exists()
     assert json.loads((heard.path / "run.json").read_text()) == closed
+
+
+def test_a_function_that_listens_hears_that_all_is_trained(tmp_path: Path) -> None:
+    class Own:
+        heard: ClassVar[list[str]] = []
+
+        def __call__(self, run: Running, done: Done) -> None: ...
+
+        def trained(self) -> None:
+            self.heard.append("trained")
+
+        def close(self) -> None:
+            self.heard.append("close")
+
+    begun(tmp_path, as_listener(Own()))
+    assert Own.heard == ["trained", "close"]
+
+
+def test_a_terminal_that_is_closed_while_it_is_measured_keeps_the_end_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends SIGHUP twice."""
+    monkeypatch.setattr(measuring, "parquet", lambda path: signal.raise_signal(signal.SIGHUP))
+
+    class Slow(Heard):
+        def close(self) -> None:
+            signal.raise_signal(signal.SIGHUP)
+            super().close()
+
+    heard = Slow()
+    with pytest.raises(SystemExit) as ended:
+        begun(tmp_path, heard)
+    assert (ended.value.code, heard.closed) == (129, 1)
+
+
+def test_a_run_that_is_being_measured_is_its_drivers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one would take it over, and the first would fail in its last seconds."""
+    run = begun(tmp_path)
+    facts = json.loads((run.path / "run.json").read_text())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            theirs = {"pid": other.pid, "process_start": process_start(other.pid)}
+            (run.path / "run.json").write_text(json.dumps(facts | theirs | {"measured": False}))
+            with pytest.raises(ConfigError, match=f"is running \\(pid {other.pid}\\)"):
+                resume_run(run.path, inline=True)
+            assert running(Run.load(run.path).info)
+            with pytest.raises(ConfigError, match="is done, not running"):
+                stop(FolderFeed(run.path))
+        finally:
+            other.kill()
+    assert not running(Run.load(run.path).info)
+    assert resume_run(run.path, inline=True).info["measured"]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

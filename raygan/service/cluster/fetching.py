@@ -56,8 +56,8 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
                 there.setdefault(mark, (job, place))
         if not there:
             raise CheckpointError(
-                f"run {run!r}: its node has no run folder {_listed(named)}. Was it written on"
-                " shared storage?"
+                f"run {run!r}: its node has no run folder of it {_listed(named)}. Was it written"
+                " on shared storage?"
             )
         if len(there) > 1:
             raise ConfigError(
@@ -132,7 +132,8 @@ class OnNode:
         about = json.loads(self.content("run.json") or b"{}")
         # Where the job's node is gone another one has looked, which may have a run of this name of
         # its own.
-        if about.get("job") is not None and about["job"] not in self.jobs:
+        strange = about.get("job") is not None and about["job"] not in self.jobs
+        if strange and self._asked(node_of, 60.0) != self.node:
             return None
         return str(about.get("id") or self.folder)
 
@@ -229,6 +230,13 @@ def files_of(folder: str) -> list[str]:
     # os.walk passes over what is removed while it looks.
     found = (Path(at) / name for at, _, files in os.walk(root) for name in files)
     return sorted(str(p.relative_to(root)) for p in found if p.is_file() and not p.is_symlink())
+
+
+def node_of(folder: str) -> str:
+    """The node that was asked."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def content_of(folder: str, name: str) -> bytes | None:

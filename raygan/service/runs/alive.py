@@ -17,15 +17,25 @@ from raygan.paths import IN_A_JOB
 
 GOES_ON = ("starting", "running")
 """What run.json says of a run that has not ended; also of one whose driver was killed."""
+TRAINED = ("done", "degraded")
+"""Of one that came to its last step."""
 
 
 def running(info: Mapping[str, Any]) -> bool:
     """Is there a driver that goes on with it, as far as this machine can tell?"""
-    if info["status"] not in GOES_ON:
+    if not at_work(info):
         return False
     # A process number means something on its own machine only: of a run that another one writes,
     # into storage that both see, there is nothing better to believe than its run.json.
     return info.get("host") != platform.node() or _process_lives(info)
+
+
+def at_work(info: Mapping[str, Any]) -> bool:
+    """Has its driver something left to do, as run.json says? Also once all is trained, until that
+    is measured.
+    """
+    measuring = info.get("status") in TRAINED and info.get("measured") is False
+    return info.get("status") in GOES_ON or measuring
 
 
 def who() -> dict[str, Any]:
@@ -73,7 +83,7 @@ def refuse_running(path: Path) -> None:
     """Raises ConfigError when the process that writes this run is alive on this machine."""
     info = read_info(path)
     pid = info.get("pid")
-    if info.get("status") not in GOES_ON or info.get("host") != platform.node() or not pid:
+    if not at_work(info) or info.get("host") != platform.node() or not pid:
         return
     # More than that the number is taken: after a restart of the machine it may be anybody's, and
     # would keep the run from ever going on. A driver elsewhere is fenced by its epoch
@@ -99,5 +109,5 @@ def is_done(path: Path, checkpoint: Checkpoint, config: Config) -> bool:
     """
     info = read_info(path)
     # of before 0.3: nobody has noted it
-    ended = info.get("status") in ("done", "degraded") and info.get("measured", True)
+    ended = info.get("status") in TRAINED and not at_work(info)
     return ended and all(step >= config.steps for step in checkpoint.steps.values())

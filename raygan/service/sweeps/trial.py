@@ -14,6 +14,7 @@ from raygan.config import Config, Resolved
 from raygan.controller.listener import Listener, Running
 from raygan.errors import Interrupted
 from raygan.service.resuming import resume_run
+from raygan.service.runs.alive import TRAINED, at_work
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork
 from raygan.service.sweeps.costs import costs, spent
@@ -135,7 +136,10 @@ def finished(run: Run, sweep: Sweep, config: Config) -> bool:
     if how == "budget":
         # trained on it would have had more than the others
         return sweep.budget.over(spent(run.config, info)[1])
-    return how in ("done", "degraded") or (how == "scheduler" and sweep.scheduler in FINAL)
+    if how in TRAINED:
+        # what was killed while it was measured is measured
+        return not at_work(info)
+    return how == "scheduler" and sweep.scheduler in FINAL
 
 
 def ended(info: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from raygan.controller.requests import file_of
 from raygan.controller.run_folder import check_name, find_run, inside, write_atomically
 from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
-from raygan.service.runs.alive import running
+from raygan.service.runs.alive import at_work, running
 from raygan.service.runs.run import Run
 from raygan.service.views.state import ENDED
 
@@ -97,7 +97,7 @@ class HubFeed:
 
     def refresh(self) -> bool:
         """Take what is new. A hub stays for a moment after the end, to tell it."""
-        return self._take() and self.run.info["status"] not in ENDED
+        return self._take() and (self.run.info["status"] not in ENDED or at_work(self.run.info))
 
     def _take(self) -> bool:
         """False: the hub is gone."""
@@ -274,7 +274,7 @@ def stop(feed: Feed, timeout_s: float = 120.0) -> str:
 def refuse_unless_running(feed: Feed, what: str) -> None:
     """Raises ConfigError for a run that has ended, or whose driver is gone."""
     info = feed.run.info
-    if not running(info):
+    if not running(info) or info["status"] in ENDED:
         status = (
             info["status"]
             if info["status"] in ENDED

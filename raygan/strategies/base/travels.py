@@ -4,7 +4,7 @@ since a swap that fails has been written down already.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from raygan.errors import ConfigError
@@ -12,20 +12,19 @@ from raygan.gan.weights import num_words
 from raygan.networks.alike import Described, described
 from raygan.strategies.base.setup import Setup
 
-Along = Literal["optimizer", "average"]
-
 
 def same_networks(
     setup: Setup,
     players: Sequence[str],
     which: Sequence[Literal["D", "G"]],
     why: str,
-    along: Collection[Along] = (),
+    optimizer: bool = False,
 ) -> None:
     """Raises ConfigError when the players' networks are not all of one shape and one function, or
-    not with what goes along; `why` tells who needs that.
+    trained by one kind of optimizer, where its state goes along; `why` tells who needs that.
     """
-    _same_along(setup, players, why, along)
+    if optimizer:
+        _same_optimizers(setup, players, why)
     seen: dict[str, tuple[str, Described]] = {}
     for player in players:
         parts = setup.parts(player)
@@ -39,12 +38,14 @@ def same_networks(
                     f"{why}: {kind} of {player} ({num_words(network):,} numbers) is not of the"
                     f" shape of {first}'s. {instead}"
                 )
-            if (odd := own.unlike(model)) is not None:
+            # equal settings make equal networks, whatever of an object's address is in their words
+            same = _network(setup, player) == _network(setup, first)
+            if not same and (odd := own.unlike(model)) is not None:
                 raise ConfigError(
                     f"{why}: {kind} of {player} computes otherwise than {first}'s: {odd}. {instead}"
                 )
             # what a layer does not say may still be what `network` gave it
-            if own.silent and _network(setup, player) != _network(setup, first):
+            if own.silent and not same:
                 raise ConfigError(
                     f"{why}: {kind} of {player} may compute otherwise than {first}'s: `network`"
                     f" differs, and {own.silent} does not say what it was given. Keep its settings"
@@ -52,21 +53,14 @@ def same_networks(
                 )
 
 
-def _same_along(setup: Setup, players: Sequence[str], why: str, along: Collection[Along]) -> None:
+def _same_optimizers(setup: Setup, players: Sequence[str], why: str) -> None:
     first = players[0]
-    model = setup.config.of(first).pair
+    kind = setup.config.of(first).pair.optimizer
     for player in players[1:]:
-        own = setup.config.of(player).pair
-        if "optimizer" in along and own.optimizer != model.optimizer:
+        if (own := setup.config.of(player).pair.optimizer) != kind:
             raise ConfigError(
-                f"{why}, optimizer included: pair.optimizer of {player} is {own.optimizer}, that of"
-                f" {first} {model.optimizer}. Give all of `pairs` the same one."
-            )
-        # decays may differ: an average goes on under another one
-        if "average" in along and bool(own.ema) != bool(model.ema):
-            raise ConfigError(
-                f"{why}, moving average included: pair.ema of {player} is {own.ema:g}, that of"
-                f" {first} {model.ema:g}, and 0 is none. Give all of `pairs` one, or none."
+                f"{why}, optimizer included: pair.optimizer of {player} is {own}, that of"
+                f" {first} {kind}. Give all of `pairs` the same one."
             )
 
 

@@ -83,7 +83,7 @@ class Federated(FederatedSettings):
                 )
         if self.swaps:
             sites, why = self.locals(setup.config), f"strategy.{self.name} swaps D"
-            same_networks(setup, sites, ["D"], why, ["optimizer"])
+            same_networks(setup, sites, ["D"], why, optimizer=True)
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A sum over unlike data, and a period that is longer than the run."""

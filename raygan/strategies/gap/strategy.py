@@ -36,7 +36,6 @@ from raygan.strategies.base import (
     parcel_bytes,
     same_networks,
 )
-from raygan.strategies.base.travels import Along
 from raygan.strategies.gap.couples import matching, overwrite_worst, takes_of
 from raygan.strategies.gap.ready import Ready
 from raygan.strategies.meetings import Points, meet_or_train, no_meeting
@@ -100,11 +99,8 @@ class Gap(StrategyComponent):
 
     def check_setup(self, setup: Setup) -> None:
         """Refuse what cannot be swapped, before training starts."""
-        along: list[Along] = ["optimizer"] if self.carry == "all" else []
-        if self.what == "G":
-            along.append("average")
         pairs, why = self.locals(setup.config), f"strategy.gap swaps {self.what}"
-        same_networks(setup, pairs, [self.what], why, along)
+        same_networks(setup, pairs, [self.what], why, optimizer=self.carry == "all")
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:
         """A period that is longer than the run."""

@@ -140,7 +140,7 @@ class Population(StrategyComponent):
             self.locals(setup.config),
             ("D", "G"),
             "strategy.population copies pairs",
-            ("optimizer", "average"),
+            optimizer=True,
         )
 
     def notes(self, plan: Plan) -> list[tuple[str, str]]:

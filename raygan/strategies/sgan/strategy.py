@@ -99,7 +99,7 @@ class Sgan(OverLocals):
             [*self.locals(setup.config), GLOBAL],
             ("D", "G"),
             "strategy.sgan copies each local's networks",
-            ["optimizer"] if self.messenger_optimizer == "clone" else [],
+            optimizer=self.messenger_optimizer == "clone",
         )
 
     def audience(self, config: Config) -> list[str]:

@@ -24,6 +24,7 @@ from raygan.service.cluster.fetching import OnNode, fetch
 def node(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster whose nodes see this disk."""
     monkeypatch.setattr(fetching, "_joined", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr(fetching, "node_of", lambda folder: "n")
     monkeypatch.setattr(
         OnNode, "_asked", lambda self, what, timeout_s, *more: what(self.folder, *more)
     )
@@ -68,18 +69,26 @@ def test_a_job_that_has_made_no_folder_is_passed_over(tmp_path: Path) -> None:
         job(tmp_path / "c/mine", 3, "FAILED", node=None),
     )
     assert fetch("mine", tmp_path / "to", jobs) == tmp_path / "to/mine"
-    with pytest.raises(CheckpointError, match=r"no run folder .*b/mine \(FAILED, job mine-000002"):
+    with pytest.raises(
+        CheckpointError, match=r"no run folder of it .*b/mine \(FAILED, job mine-000002"
+    ):
         fetch(str(tmp_path / "b/mine"), tmp_path / "elsewhere", jobs)
     with pytest.raises(ConfigError, match=r"no job of that run on the cluster\. Runs there: mine"):
         fetch("theirs", tmp_path / "elsewhere", jobs)
 
 
-def test_another_job_s_run_of_that_name_is_not_brought(tmp_path: Path) -> None:
+def test_another_job_s_run_of_that_name_is_not_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The job's node is gone, and the one that was asked in its place has a run of its own."""
     theirs = made(tmp_path / "a/mine", "1")
     (theirs / "run.json").write_text(json.dumps({"id": "1", "job": "mine-0000ff"}))
     jobs = sent(job(theirs, 1), job(theirs, 2))
-    with pytest.raises(CheckpointError, match="no run folder"):
+    assert fetch("mine", tmp_path / "own", jobs).is_dir(), (
+        "on its own node: of a job long forgotten"
+    )
+    monkeypatch.setattr(fetching, "node_of", lambda folder: "another")
+    with pytest.raises(CheckpointError, match="no run folder of it"):
         fetch("mine", tmp_path / "to", jobs)
     (theirs / "run.json").write_text(json.dumps({"id": "1", "job": "mine-000002"}))
     for asked in ("mine", "mine-000001", "mine-000002"):  # the second has resumed the first's

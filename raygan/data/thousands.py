@@ -2,7 +2,9 @@
 
 0.5, 12.25, 950.0 anywhere            a dot is a decimal point in all of the file
 1.234 and 950, 12.500 and 7           asked about
-1.234 and 12.500 only, beside ;       asked about: where ; parts cells, commas are often decimal
+1.234 and 12.500 only                 fractions, as %.3f writes them; asked about where ; parts cells
+                                      and more speaks for decimal commas: 0,5, 1.234.567, or whole
+                                      numbers below 1000 in a column beside
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ DOTTED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+[ \t]*$"
 COMMAED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+[ \t]*$"
 SMALL = r"^[ \t]*[-+]?[0-9]{1,3}[ \t]*$"
 """A whole number that needs no mark."""
+ELSEWHERE = re.compile(
+    r'[ \t"]*[-+]?([0-9]{1,3}(\.[0-9]{3}){2,}(,[0-9]+)?|[0-9]+(\.[0-9]{3})*,[0-9]+)[ \t"]*'
+)
+"""What is a number only where commas are decimal."""
 FRACTION = re.compile(r'[ \t"]*[-+]?[0-9]*\.[0-9]*([eE][-+]?[0-9]+)?[ \t"]*')
 LIMIT = 1000
 NEAR = 1e-9
@@ -36,7 +42,8 @@ def check_dots(
     import pyarrow.types as types
 
     # a file has one mark for fractions: the first lines of nearly every file tell
-    if any(is_fraction(cell) for line in lines for cell in line.decode().split(mark)):
+    cells = {cell for line in lines for cell in line.decode().split(mark)}
+    if any(map(is_fraction, cells)):
         return
     names = [
         name
@@ -46,16 +53,17 @@ def check_dots(
     if not names or len(set(table.column_names)) < len(table.column_names):
         return
     written = text(names)
+    commas = mark == ";" and (any(map(ELSEWHERE.fullmatch, cells)) or has_small(table))
     for name in names:
-        cells = written.column(name).drop_null()
-        dotted = pc.match_substring_regex(cells, DOTTED)
-        small = pc.match_substring_regex(cells, SMALL)
+        column = written.column(name).drop_null()
+        dotted = pc.match_substring_regex(column, DOTTED)
+        small = pc.match_substring_regex(column, SMALL)
         if not pc.all(pc.or_(dotted, small)).as_py():
             return
-        if not (mark == ";" or pc.any(small).as_py()):
+        if not (commas or pc.any(small).as_py()):
             continue
         first, other = (
-            [c.strip() for c in cells.filter(which)[:1].to_pylist()] for which in (dotted, small)
+            [c.strip() for c in column.filter(which)[:1].to_pylist()] for which in (dotted, small)
         )
         raise DataError(
             f"{where}: {' and '.join(first + other)} in column {name!r} may be fractions, or whole"
@@ -73,6 +81,15 @@ def is_fraction(cell: str) -> bool:
     return bool(
         "." in cell and FRACTION.fullmatch(cell) and not re.match(DOTTED, cell.replace('"', ""))
     )
+
+
+def has_small(table: Any) -> bool:
+    """Has it a column of whole numbers, none of which needs a mark?"""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    spans = [pc.min_max(c).as_py() for c in table.columns if types.is_integer(c.type) and len(c)]
+    return any(s["max"] is not None and -LIMIT < s["min"] <= s["max"] < LIMIT for s in spans)
 
 
 def of_thousandths(column: Array) -> bool:

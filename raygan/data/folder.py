@@ -7,7 +7,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images
+from raygan.data.files import (
+    FileComponent,
+    PictureSettings,
+    are_classes,
+    folder_classes,
+    stack_images,
+)
 from raygan.data.pixels import SUFFIXES
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
@@ -38,7 +44,8 @@ class Folder(FileComponent, PictureSettings):
         """(N, C, H, W); the class of each is the folder that it lies in."""
         root, record = must_be_folder(self.name, self.path), Record(f"folder:{self.path}")
         files, again = pictures_below(root, record)
-        for kept, other in again if self.labels != "none" else ():
+        parents = [str(p.parent.relative_to(root)) for p in files]
+        for kept, other in again if are_classes(self.labels, parents) else ():
             # one picture of two classes: to choose one is to be wrong about the other
             if kept.parent != other.parent:
                 raise DataError(

@@ -165,6 +165,22 @@ def test_the_fourth_byte_of_tga_is_alpha_where_its_header_says_so(
     assert found.record.converted["a channel left out that is no alpha"] == 3
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_fourth_byte_of_tga_that_differs_is_alpha_whatever_its_header_says(
+    grey: bool, tmp_path: Path
+) -> None:
+    image = Image.fromarray(RGB[..., 0] if grey else RGB).convert("LA" if grey else "RGBA")
+    image.putalpha(Image.fromarray(RGB[..., 1]))
+    out = io.BytesIO()
+    image.save(out, "TGA")
+    raw = bytearray(out.getvalue())
+    counted = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    raw[17] &= 0xF0
+    found = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    assert np.array_equal(found.array, counted.array)
+    assert found.record.converted == counted.record.converted
+
+
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("most", [65535, 4095, 1000])
 def test_a_deep_pgm_goes_by_the_number_that_its_header_calls_white(

@@ -15,6 +15,7 @@ NOT_COMPONENTS = (
     "npy_format",
     "arrays",
     "pixels",
+    "cut_off",
     "record",
     "table",
     "first_row",

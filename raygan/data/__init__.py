@@ -7,6 +7,7 @@ player indexes it.
 
 NOT_COMPONENTS = (
     "base",
+    "asking",
     "search",
     "files",
     "idx_format",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from raygan.data.asking import Doubt
 from raygan.data.files import (
     FileComponent,
     PictureSettings,
@@ -20,7 +21,6 @@ from raygan.data.room import read_file
 from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder
 from raygan.data.walking import once, unwanted, walk
-from raygan.errors import DataError
 
 
 class Folder(FileComponent, PictureSettings):
@@ -48,7 +48,7 @@ class Folder(FileComponent, PictureSettings):
         for kept, other in again if are_classes(self.labels, parents) else ():
             # one picture of two classes: to choose one is to be wrong about the other
             if kept.parent != other.parent:
-                raise DataError(
+                raise Doubt(
                     f"{self.where}: {other.relative_to(root)} is the same file as"
                     f" {kept.relative_to(root)}, in another folder, and folders are classes. Remove"
                     " one of them, or set data.labels: none."

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from raygan.data.asking import COLUMNS, ask
 from raygan.data.record import Array
-from raygan.errors import DataError
 
 DOTTED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+[ \t]*$"
 COMMAED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+[ \t]*$"
@@ -35,8 +35,8 @@ NEAR = 1e-9
 def check_dots(
     where: str, table: Any, lines: Iterable[bytes], mark: str, text: Callable[[list[str]], Any]
 ) -> None:
-    """Raises DataError where a column's fractions may be whole numbers. `lines`: the first ones of
-    the file; `text`: columns as they are written.
+    """Asks (`asking.Doubt`) where a column's fractions may be whole numbers. `lines`: the first
+    ones of the file; `text`: columns as they are written.
     """
     import pyarrow.compute as pc
     import pyarrow.types as types
@@ -65,10 +65,11 @@ def check_dots(
         first, other = (
             [c.strip() for c in column.filter(which)[:1].to_pylist()] for which in (dotted, small)
         )
-        raise DataError(
+        ask(
+            COLUMNS,
             f"{where}: {' and '.join(first + other)} in column {name!r} may be fractions, or whole"
             " numbers with dots for thousands. Write them without these dots, or set data.column to"
-            " the columns that are read, which takes them as fractions."
+            " the columns that are read, which takes them as fractions.",
         )
 
 

@@ -19,10 +19,12 @@ import raygan
 from raygan.config import load_component
 from raygan.data import keeping
 from raygan.data.asking import Doubt, answered
+from raygan.data.base import DataComponent
 from raygan.data.cache_sources import Source
 from raygan.data.files import FileComponent
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
+from raygan.service.distil import lesson
 from raygan.service.resuming import resume_run
 from raygan.service.runs.identity import data_seen, run_data
 from raygan.service.runs.run import Run
@@ -137,6 +139,13 @@ def test_a_run_on_data_that_are_asked_about_now_goes_on(tmp_path: Path) -> None:
         )  # fmt: skip
     assert "The data have changed" not in write_report(Run.load(path)).read_text()
     assert evaluate_runs([str(path)], None, 1600, None, 0)
+    # one that learns from it is scored against the same data
+    learns = lesson(Run.load(path), count=16, run_dir=tmp_path / "runs", name="learns")
+    data = learns.resolved.config.component("data")
+    assert isinstance(data, DataComponent)
+    assert data.load(0).sha256 == Run.load(path).info["data"]["sha256"]
+    with pytest.raises(Doubt, match="its last column"):
+        data.model_copy(update={"like_sha256": "0" * 64}).load(0)
     at = max(row["step"] for row in Run.load(path).rows)
     resumed = resume_run(path, extra_steps=4, inline=True)
     assert max(row["step"] for row in resumed.rows) == at + 4

@@ -3,8 +3,8 @@
 0.5, 12.25, 950.0 anywhere            a dot is a decimal point in all of the file
 1.234 and 950, 12.500 and 7           asked about
 1.234 and 12.500 only                 fractions, as %.3f writes them; asked about between ; where
-                                      more speaks for decimal commas: 0,5, 1.234.567, a column of whole
-                                      numbers that need no mark
+                                      more speaks for decimal commas: 0,5, 1.234.567, a column
+                                      of whole numbers that need no mark
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ player indexes it.
 
 NOT_COMPONENTS = (
     "base",
+    "asking",
     "search",
     "files",
     "idx_format",
@@ -15,6 +16,7 @@ NOT_COMPONENTS = (
     "npy_format",
     "arrays",
     "pixels",
+    "cut_off",
     "record",
     "table",
     "first_row",

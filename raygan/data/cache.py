@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from raygan.data.asking import ANSWERED
 from raygan.data.cache_sources import FileSource, Source, readers, told_apart
 from raygan.data.keeping import PLACE, watched
 from raygan.data.kept import cache_folder, make_room
@@ -85,6 +86,9 @@ class Shelf:
             return None
         origin["path"] = os.path.abspath(Path(source.path).expanduser())  # noqa: PTH100  links stay
         known = source.model_dump(mode="json", exclude={*source.not_read, "path"})
+        if answers := sorted(ANSWERED.get()):
+            # what is read without a question is not there for who would be asked
+            known["answered"] = answers
         told = json.dumps(
             [readers(), source.name, known, list(map(told_apart, parts))], sort_keys=True
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from raygan.config import load_component
+from raygan.data.asking import settled
 from raygan.data.split import fingerprint
 from raygan.data.stored import Samplings
 from raygan.errors import DataError
@@ -56,7 +57,12 @@ class Source:
     def again(self, sha256: str) -> Samplings:
         """Its samples as this machine reads them. Raises DataError where they are others."""
         source: Any = load_component("data", self.spec)
-        array: Samplings = source.found().array
+
+        def found() -> Samplings:
+            array: Samplings = source.found().array
+            return array
+
+        array = settled(found, lambda array: fingerprint(array) == sha256)
         if (here := fingerprint(array)) != sha256:
             raise DataError(
                 f"{source.where} holds other data on {os.uname().nodename} (sha256 {here[:12]}..,"

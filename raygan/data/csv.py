@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
+from raygan.data.asking import OTHERS, ask
 from raygan.data.first_row import has_names, is_text
 from raygan.data.lines import (
     BLOCK,
@@ -37,8 +38,8 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def check_names(where: str, values: Any, cells: Any) -> None:
-    """Raises DataError for classes that are one by their values and several as they are written:
-    01, 1 and 1.0 are names, or one number.
+    """Asks (`asking.Doubt`) about classes that are one by their values and several as they are
+    written: 01, 1 and 1.0 are names, or one number.
     """
     written: dict[object, str] = {}
     for value, cell in zip(values.to_pylist(), cells.to_pylist(), strict=True):
@@ -46,9 +47,10 @@ def check_names(where: str, values: Any, cells: Any) -> None:
             continue
         name = unspaced(cell)
         if (first := written.setdefault(value, name)) != name:
-            raise DataError(
+            ask(
+                OTHERS,
                 f"{where}: labels {first!r} and {name!r} are one class as {values.type}, and two as"
-                " they are written. Write each class one way."
+                " they are written. Write each class one way.",
             )
 
 

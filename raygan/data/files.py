@@ -224,11 +224,17 @@ def folder_classes(
     if labels == "none":
         record.labels = f"folders ignored (data.labels: none), {spoken_classes(parents)}"
         return None
-    # one folder a person or a product: names of samples, which nobody has called classes
-    if labels is None and (count := len(set(parents))) > MANY:
+    if not are_classes(labels, parents):
+        count = len(set(parents))
         record.labels = f"{count:,} folders, no classes: at most {MANY:,} are (data.labels: folder)"
         return None
     return as_classes(where, "folders", np.array(parents), len(parents), record)
+
+
+def are_classes(labels: str | None, parents: list[str]) -> bool:
+    """Are the folders of pictures their classes?"""
+    # one folder a person or a product: names of samples, which nobody has called classes
+    return labels == "folder" or (labels is None and len(set(parents)) <= MANY)
 
 
 def broken_line(what: str, error: Exception, broken: int) -> str:

@@ -7,14 +7,20 @@ from pathlib import Path
 
 from pydantic import Field
 
-from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images
+from raygan.data.asking import Doubt
+from raygan.data.files import (
+    FileComponent,
+    PictureSettings,
+    are_classes,
+    folder_classes,
+    stack_images,
+)
 from raygan.data.pixels import SUFFIXES
 from raygan.data.record import Read, Record
 from raygan.data.room import read_file
 from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder
 from raygan.data.walking import once, unwanted, walk
-from raygan.errors import DataError
 
 
 class Folder(FileComponent, PictureSettings):
@@ -38,10 +44,11 @@ class Folder(FileComponent, PictureSettings):
         """(N, C, H, W); the class of each is the folder that it lies in."""
         root, record = must_be_folder(self.name, self.path), Record(f"folder:{self.path}")
         files, again = pictures_below(root, record)
-        for kept, other in again if self.labels != "none" else ():
+        parents = [str(p.parent.relative_to(root)) for p in files]
+        for kept, other in again if are_classes(self.labels, parents) else ():
             # one picture of two classes: to choose one is to be wrong about the other
             if kept.parent != other.parent:
-                raise DataError(
+                raise Doubt(
                     f"{self.where}: {other.relative_to(root)} is the same file as"
                     f" {kept.relative_to(root)}, in another folder, and folders are classes. Remove"
                     " one of them, or set data.labels: none."

@@ -15,7 +15,7 @@ from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.hdf5_attributes import check_filled, check_unpacked, fills
-from raygan.data.hdf5_elsewhere import check_there, found_in, parts_of
+from raygan.data.hdf5_elsewhere import arrays_of, check_there, parts_of
 from raygan.data.keeping import LARGE
 from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes
@@ -79,18 +79,9 @@ class Hdf5(FileComponent, ArraySettings, Fitting):
 
     def _key(self, file: Any, record: Record) -> str:
         """The samples' path in the file; the others are left out."""
-        every = found_in(file)
-        for name in [n for n, item in every.items() if item is None]:
-            if name == self.key or self.key is None:
-                link = file.get(name, getlink=True)
-                raise DataError(
-                    f"{self.where}: {name!r} leads to {link.path} in {link.filename}, which is no"
-                    " array, or not there. Put it back, or set data.key to another."
-                )
-            record.skip("links to no array", name)
-            del every[name]
+        there = arrays_of(self.where, file, (self.key, self.labels), record)
         # h5py.Empty has a type and no shape
-        shapes: dict[str, tuple[int, ...]] = {n: item.shape or () for n, item in every.items()}
+        shapes: dict[str, tuple[int, ...]] = {n: file[n].shape or () for n in there}
         if self.labels is not None and self.labels not in shapes:
             raise DataError(
                 f"{self.where}: no labels {self.labels!r}. It holds: {listed(list(shapes))}."

@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from raygan.data.asking import OTHERS, ask
 from raygan.data.record import Array
-from raygan.errors import DataError
 
 FILLED = ("_FillValue", "missing_value")
 PACKED = {"scale_factor": 1.0, "add_offset": 0.0}
 
 
 def check_unpacked(where: str, dataset: Any) -> None:
-    """Raises DataError for numbers that are not what they stand for."""
+    """Asks (`asking.Doubt`) about numbers that are not what they stand for."""
     for name, plain in PACKED.items():
         if any(value != plain for value in numbers(dataset, name)):
-            raise DataError(
+            ask(
+                OTHERS,
                 f"{where}: {dataset.name!r} is packed ({name} {numbers(dataset, name)[0]:g}):"
-                " its numbers are no values. Unpack it: xarray.open_dataset(PATH), and save that."
+                " its numbers are no values. Unpack it: xarray.open_dataset(PATH), and save that.",
             )
 
 
@@ -39,11 +40,12 @@ def numbers(dataset: Any, name: str) -> list[Any]:
 
 
 def check_filled(where: str, name: str, part: Array, missing: list[float]) -> Array:
-    """The same rows. Raises DataError where some of their numbers are not there."""
+    """The same rows. Asks (`asking.Doubt`) where some of their numbers are not there."""
     for value in missing:
         if count := int((part == value).sum()):
-            raise DataError(
+            ask(
+                OTHERS,
                 f"{where}: {name!r} holds {value:g}, which is its fill value ({count:,} times in"
-                " the first rows that have it). Fill or remove these."
+                " the first rows that have it). Fill or remove these.",
             )
     return part

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from raygan.data.npz import USUAL
+from raygan.data.record import Record
 from raygan.errors import DataError
 
 BLOCKS = re.compile(r"%\d*b")
@@ -17,8 +19,8 @@ BLOCKS = re.compile(r"%\d*b")
 
 
 def found_in(file: Any) -> dict[str, Any]:
-    """All datasets by their paths, those behind external links too; None for a link that leads
-    nowhere, and for one to a group.
+    """All datasets by their paths, and what is behind external links: a dataset, a group, or None
+    for one that leads nowhere.
     """
     import h5py  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
@@ -32,11 +34,32 @@ def found_in(file: Any) -> dict[str, Any]:
     )
     for name in links:
         try:
-            item = file[name]
+            out[name] = file[name]
         except (KeyError, OSError):
-            item = None
-        out[name] = item if isinstance(item, h5py.Dataset) else None
+            out[name] = None
     return out
+
+
+def arrays_of(where: str, file: Any, asked: tuple[str | None, ...], record: Record) -> list[str]:
+    """The paths of all datasets; links to no array are left out. `asked`: what settings name.
+    Raises DataError where a link to none is what would be read.
+    """
+    import h5py
+
+    found = found_in(file)
+    there = [name for name, item in found.items() if isinstance(item, h5py.Dataset)]
+    alone = not set(there) - set(asked)
+    for name in (n for n in found if n not in there):
+        # a group is never taken for an array, whatever its name
+        usual = found[name] is None and name in USUAL and asked[0] is None
+        if name in asked or usual or (alone and asked[0] is None):
+            link = file.get(name, getlink=True)
+            raise DataError(
+                f"{where}: {name!r} leads to {link.path} in {link.filename}, which is no array, or"
+                " not there. Put it back, or set data.key to another."
+            )
+        record.skip("links to no array", name)
+    return there
 
 
 def files_of(dataset: Any) -> Iterator[tuple[str, list[Path], str]]:
@@ -91,7 +114,9 @@ def parts_of(path: Path) -> list[Path]:
     out, waiting = dict[Path, None](), [path]
     while waiting:
         with h5py.File(waiting.pop(), "r") as file:
-            for dataset in filter(None, found_in(file).values()):
+            for dataset in found_in(file).values():
+                if not isinstance(dataset, h5py.Dataset):
+                    continue
                 parts = [(Path(dataset.file.filename), True)]
                 parts += [(p, bool(key)) for _, there, key in files_of(dataset) for p in there]
                 for part, is_hdf5 in parts:

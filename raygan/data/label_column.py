@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from raygan.data.asking import COLUMNS, ask
 from raygan.data.layout import FEW_COLUMNS, SURE
 from raygan.data.record import Array
 from raygan.data.rows import Rows
-from raygan.errors import DataError
 
 KINDS = 100
 """Classes that data sets have; a column of more is a measure."""
@@ -59,8 +59,8 @@ class Kinds:
 
 
 def check_ends(where: str, rows: Rows, how: str) -> None:
-    """Raises DataError where the first or last column of points (N, columns) may be their label.
-    `how`: what is to be set, with its number.
+    """Asks (`asking.Doubt`) where the first or last column of points (N, columns) may be their
+    label. `how`: what is to be set, with its number.
     """
     count = rows.shape[1] if rows.ndim == 2 else 0
     # of two columns one is no more the other's label than its value
@@ -74,10 +74,11 @@ def check_ends(where: str, rows: Rows, how: str) -> None:
             place = "first" if at == 0 else "last"
             some = ", ".join(f"{v:g}" for v in found.values[:4])
             more = ", ..." if len(found.values) > 4 else ""
-            raise DataError(
+            ask(
+                COLUMNS,
                 f"{where} holds {rows.dtype} of shape {rows.shape}: its {place} column ({some}"
                 f"{more}) is labels beside {told}, by the look of it, but not for certain."
-                f" {how.format(at=at)}, or data.layout: points, which trains on it."
+                f" {how.format(at=at)}, or data.layout: points, which trains on it.",
             )
 
 

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from raygan.components import shorthand
 from raygan.config import load_component
+from raygan.data.asking import settled
 from raygan.data.base import Array, DataComponent, Samples, freeze, to_uint8
 from raygan.data.npz import DAMAGED
 from raygan.data.partition import rescaled
@@ -42,6 +43,9 @@ class Made(DataComponent):
     seed: int | None = Field(
         None, description="By which `like` is drawn, where it is; None: the run's own."
     )
+    like_sha256: str | None = Field(
+        None, description="Of `like`, which is not asked about then: it was trained on before."
+    )
     sha256: str | None = Field(None, description="Of the samples; others are refused.")
 
     def load(self, seed: int) -> Samples:
@@ -51,7 +55,8 @@ class Made(DataComponent):
         # a run on made data has a seed of its own; the held-out samples are those of the run that
         # made them
         of = seed if self.seed is None else self.seed
-        real = cast(DataComponent, load_component("data", self.like)).load(of)
+        like = cast(DataComponent, load_component("data", self.like))
+        real = settled(lambda: like.load(of), lambda real: real.sha256 == self.like_sha256)
         path = must_be_file("made", self.path)
         where = f"data.made: {path}"
         try:

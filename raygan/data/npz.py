@@ -18,13 +18,14 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.asking import OTHERS, Doubt, is_answered
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
 from raygan.data.keeping import LARGE
 from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes, beside
-from raygan.data.npy_format import Entry, check_whole, header, stored
+from raygan.data.npy_format import Entry, Further, check_whole, header, stored
 from raygan.data.record import Array, Read, Record
 from raygan.data.room import check_room
 from raygan.data.rows import Rows
@@ -207,7 +208,8 @@ def unpacked(
 def damaged(path: Path, error: Exception) -> DataError:
     """One line for a file that is no archive of arrays."""
     why = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
+    kind = Doubt if isinstance(error, Further) else DataError
+    return kind(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
 
 
 def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None) -> str:
@@ -226,7 +228,7 @@ def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None)
     alike = len(there) >= LIST and len(set(shapes.values())) == 1
     # of numpy.savez(*LIST) the first is one sample
     unnamed = alike and all(map(LISTED.fullmatch, there))
-    known = [] if unnamed else [name for name in USUAL if name in there]
+    known = [] if unnamed and not is_answered(OTHERS) else [name for name in USUAL if name in there]
     larger = [n for n in there if len(shapes[n]) > 1]
     # x may be an axis beside what is measured along it
     if len(known) == 1 and (len(shapes[known[0]]) > 1 or not larger):
@@ -235,7 +237,7 @@ def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None)
     trained = [n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))]
     guess = (known or trained or larger or there)[0]
     stack = " Or save them as one, where each is a sample: numpy.stack(LIST)." if alike else ""
-    raise DataError(
+    raise (Doubt if unnamed else DataError)(
         f"{where} holds several: {listed(there)}. Set data.key: {guess}, or another.{stack}"
     )
 

@@ -87,6 +87,12 @@ class Part:
             "scaling": self.scaling.plain() if self.scaling else None,
         }
 
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Part:
+        """From run.json."""
+        shape, scaling = tuple(values["shape"]), Scaling.of(values.get("scaling"))
+        return Part(**{**values, "shape": shape, "scaling": scaling})
+
     def line(self, pair: str) -> str:
         """For people.
 

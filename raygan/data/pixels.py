@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from raygan.data.cut_off import check_end
 from raygan.data.record import Array
 from raygan.data.room import check_room
 from raygan.data.written import Written
@@ -50,12 +51,6 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif",
     ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".tga", ".qoi", ".pcx", ".ico",
 )  # fmt: skip
-PACKED = {"JPEG": 0.02, "MPO": 0.02, "WEBP": 0.12, "AVIF": 0.02, "JPEG2000": 0.02, "QOI": 0.02}
-"""Formats in which zeros are no pixels -> share of a file that whole ones never end in: of WebP one
-colour does in 0.06. PNG and GIF tell by themselves that something lacks.
-"""
-ZEROS = 64
-"""Bytes at the end, of small files."""
 A_PIXEL = (16, 96)
 """Bytes while one picture is decoded, and while a transparent one is laid over another."""
 BROKEN = (OSError, ValueError, SyntaxError, LookupError, TypeError, EOFError, ArithmeticError,
@@ -93,17 +88,6 @@ def decode(what: str, raw: bytes, background: Background, said: Callable[[str], 
         raise BrokenPicture("no picture, or one of a form that Pillow does not know") from None
     except BROKEN as error:
         raise BrokenPicture(" ".join(str(error).split()) or type(error).__name__) from None
-
-
-def check_end(form: str, raw: bytes) -> None:
-    """Raises ValueError for what was never written to its end: a disk or a download has left zeros,
-    which decoders take for pixels.
-    """
-    zeros = len(raw) - len(whole := raw.rstrip(b"\0"))
-    # behind the end marker of JPEG they fill up a block
-    some = max(ZEROS, PACKED.get(form, 1) * len(raw))
-    if form in PACKED and zeros >= some and not whole.endswith(b"\xff\xd9"):
-        raise ValueError(f"its last {zeros:,} bytes are zeros")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from raygan.data.asking import Doubt
 from raygan.data.record import Record
 from raygan.data.search import must_be_file, must_exist
 from raygan.data.tensors import plain, plain_schema
@@ -138,7 +139,7 @@ def shards(text: str, record: Record) -> list[Path]:
     for kept, other in again:
         first, second = (folder_columns(p.relative_to(path).parts[:-1]) for p in (kept, other))
         if first != second:
-            raise DataError(
+            raise Doubt(
                 f"data.parquet: {other} is the same file as {kept}, with other values in the names"
                 " of its folders. Remove one of them."
             )

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
+from raygan.data.asking import COLUMNS, Doubt, is_answered
 from raygan.data.cells import advice, spoken
 from raygan.data.digits import check_kept
 from raygan.data.features import features, is_list, is_number
@@ -190,8 +191,9 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
     if not there:
         raise DataError(f"{where} has no columns. Check the file.")
     good = features(table)
-    if len(good) == len(there):
-        return good
+    plain = all(is_number(field.type) for field in table.schema)
+    if len(good) == len(there) or (plain and is_answered(COLUMNS)):
+        return there
     odd = [n for n in there if n not in good]
     lone = [n for n in there if is_list(table.schema.field(n).type)]
     may = good or lone[:1] or [n for n in there if is_number(table.schema.field(n).type)]
@@ -205,7 +207,7 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
         raise DataError(
             f"{where}: column {spoken(table, told)} may be no feature. {advice(table, told)}"
         )
-    raise DataError(
+    raise (Doubt if plain else DataError)(
         f"{where}: column {spoken(table, odd[0])} may be no feature. Set"
         f" data.column: {','.join(may)}, or others of: {', '.join(there[:20])}."
     )

@@ -1,7 +1,7 @@
 """Where Pillow takes the numbers of a file for others: mended by what the file says of them, or
 refused.
 
-TGA     a fourth channel that the header does not call alpha
+TGA     a fourth channel that the header does not call alpha, and that is 0 or 255 throughout
 TIFF    8 bit signed, 32 bit unsigned, 12 bit; 16 bit whose smallest is white, or plane by plane;
         channels that Pillow leaves out
 PNG     the transparent grey of 2 and 4 bit; 16 bit colours, of which Pillow keeps 8, as of PPM's
@@ -39,7 +39,7 @@ class Written:
     channels: int = 0
     """TIFF's SamplesPerPixel; 0 for others."""
     filler: bool = False
-    """TGA's alpha is none: bytes that fill up 32 bits."""
+    """TGA's header counts no alpha: it may be bytes that fill up 32 bits."""
 
     @staticmethod
     def of(image: Image, encoded: bytes) -> Written:
@@ -69,7 +69,8 @@ class Written:
         """The loaded picture with the numbers that were written. Raises ValueError where they are
         lost.
         """
-        if self.filler and image.has_transparency_data:
+        # many that write alpha do not count it: what differs from pixel to pixel fills up nothing
+        if self.filler and image.has_transparency_data and alpha_of(image) in ({0}, {255}):
             said("a channel left out that is no alpha")
             image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
         key = image.info.get("transparency")
@@ -112,6 +113,11 @@ class Written:
         if self.raw == "I;12":
             return np.rint(np.asarray(image) * (65535 / 4095)).astype(np.uint16)
         return None
+
+
+def alpha_of(image: Image) -> set[int]:
+    """The values that it has."""
+    return set(np.unique(np.asarray(image.convert("RGBA"))[..., 3]).tolist())
 
 
 def bits_of_avif(encoded: bytes) -> int:

@@ -86,7 +86,7 @@ def lesson(
     out = run_dir / f"{name}-samples.npz"
     if out.exists():
         raise ConfigError(f"{str(out)!r} exists already. Choose another --name.")
-    refuse_stacks(run_data(run))
+    refuse_stacks(real := run_data(run))
     which = which or "mixture"
     tell(f"sampling {which} of {run.name}")
     generators = generators_of(run, which, reject)
@@ -94,6 +94,7 @@ def lesson(
     made = {
         "name": "made", "path": str(out.resolve()), "like": data, "seed": run.config.seed,
         "sha256": fingerprint(drawn.in_units),
+        **({"like_sha256": real.sha256} if real.sha256 else {}),
     }  # fmt: skip
     resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
     run_dir.mkdir(parents=True, exist_ok=True)

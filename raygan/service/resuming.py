@@ -46,12 +46,13 @@ from raygan.service.places import check_abroad, hosting, parted
 from raygan.service.runs import schedules
 from raygan.service.runs.alive import is_done, refuse_running, who
 from raygan.service.runs.code import load_config, other_code, use_code, write_code
-from raygan.service.runs.identity import identity, other_data, rooted
+from raygan.service.runs.identity import identity, known_data, known_parts, other_data, rooted
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
 from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
-from raygan.strategies.base import Setup, load_data, strategy_of
+from raygan.strategies.base import Setup, strategy_of
+from raygan.strategies.sources import sources_of
 from raygan.watching import tell
 
 
@@ -100,7 +101,7 @@ def resume_run(
     if checkpoint is not None:
         config = with_members(config, checkpoint, folder.path)
     tell(f"reading {label(config.data['name'])}")
-    data = load_data(config)
+    data = known_data(info, config, new_data)
     why = _accepted(folder.path, info, data, new_data)
     if config.data.get("held_out_by") == "tail":
         NOTES.warning(
@@ -122,6 +123,8 @@ def resume_run(
     with hosting(config, address, inline):
         if not inline:
             check_abroad(config)
+        if sources_of(config) and not new_data:
+            data = known_parts(info, data)
         data = parted(config, data, inline)
         # Once more: parts of the data that only their pairs' machines see are known from here on.
         why = why or _accepted(folder.path, info, data, new_data)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from raygan.config import Config
 from raygan.data import split
+from raygan.data.asking import settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, with_labels
@@ -77,10 +79,12 @@ def own_parts(
     out = dict[str, Samples]()
     for pair in pairs:
         if isinstance(component.partition, str):
-            whole = read(component, config.seed) if whole is None else whole
+            if whole is None:
+                whole = known_read(lambda: read(component, config.seed), pair in outline.parts)
             out[pair] = cut(component, config, pair, whole)
         else:
-            out[pair] = own_source(config, pair, outline)
+            source = partial(own_source, config, pair, outline)
+            out[pair] = known_read(source, pair in outline.parts)
         known = outline.parts.get(pair)
         # the name of a file says nothing of what is in it, on this machine
         if known is not None and known.sha256 != out[pair].sha256:
@@ -90,6 +94,11 @@ def own_parts(
                 " on every machine."
             )
     return out
+
+
+def known_read(read: Callable[[], Samples], known: bool) -> Samples:
+    """Samples; without a question where they are compared with what is known of them."""
+    return settled(read, lambda _: True) if known else read()
 
 
 def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> Samples:
@@ -148,11 +157,14 @@ def part_of(source: str, samples: Samples) -> Part:
 
 
 def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:
-    """Read each of these pairs' SOURCE here, one by one, and keep what may be known of it."""
-    return {
-        p: part_of(spoken(source_component(config, p)), own_source(config, p, outline))
-        for p in pairs
-    }
+    """Read each of these pairs' SOURCE here, one by one, and keep what may be known of it. What the
+    outline knows already is not asked about: it is compared.
+    """
+
+    def read_here(pair: str) -> Samples:
+        return known_read(partial(own_source, config, pair, outline), pair in outline.parts)
+
+    return {p: part_of(spoken(source_component(config, p)), read_here(p)) for p in pairs}
 
 
 def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look) -> Samples:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from raygan.config import Config, load_component
+from raygan.data.asking import COLUMNS, settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
 from raygan.data.ranges import Unsure
@@ -82,8 +83,14 @@ def read_alike(where: str, component: DataComponent, seed: int, outline: Samples
     tell. Raises DataError where they do not fit it.
     """
     auto = outline.scale and getattr(component, "scale", None) == "auto"
+
+    def fits(found: Samples) -> bool:
+        """Has it the columns that the whole has told about?"""
+        return found.shape == outline.shape and bool(outline.columns or not found.columns)
+
     try:
-        found = read(component, seed)
+        # a part has fewer kinds than the whole, which was read as points: what those are is known
+        found = settled(lambda: read(component, seed), fits, (COLUMNS,))
         if not auto or found.scale in ("", outline.scale):
             return found
     except Unsure:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from raygan.data import pixels
+from raygan.data import cut_off, pixels
 from raygan.data.written import Written
 from tests.data.test_reader import read, refused
 
@@ -165,6 +165,22 @@ def test_the_fourth_byte_of_tga_is_alpha_where_its_header_says_so(
     assert found.record.converted["a channel left out that is no alpha"] == 3
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_fourth_byte_of_tga_that_differs_is_alpha_whatever_its_header_says(
+    grey: bool, tmp_path: Path
+) -> None:
+    image = Image.fromarray(RGB[..., 0] if grey else RGB).convert("LA" if grey else "RGBA")
+    image.putalpha(Image.fromarray(RGB[..., 1]))
+    out = io.BytesIO()
+    image.save(out, "TGA")
+    raw = bytearray(out.getvalue())
+    counted = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    raw[17] &= 0xF0
+    found = read("folder", folder(tmp_path, bytes(raw), "tga"))
+    assert np.array_equal(found.array, counted.array)
+    assert found.record.converted == counted.record.converted
+
+
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("most", [65535, 4095, 1000])
 def test_a_deep_pgm_goes_by_the_number_that_its_header_calls_white(
@@ -213,3 +229,46 @@ def test_a_picture_that_ends_in_zeros_is_damaged(kind: str, form: str, tmp_path:
     (tmp_path / f"1.{suffix}").write_bytes(raw[:keep] + bytes(len(raw) - keep))
     assert f"1.{suffix} is not a readable image" in refused("folder", tmp_path)
     assert len(read("folder", tmp_path, skip_broken=1).array) == 2
+
+
+def chunk(name: bytes, payload: bytes) -> bytes:
+    return name + struct.pack("<I", len(payload)) + payload + bytes(len(payload) % 2)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_metadata_of_webp_that_end_in_zeros_are_no_damage(
+    frames: int, lossless: bool, tmp_path: Path
+) -> None:
+    noise = [Image.fromarray(RNG.integers(0, 256, (32, 32, 3)).astype(np.uint8)) for _ in "123"]
+    out, exif = io.BytesIO(), b"Exif\0\0II*\0\x08\0\0\0" + bytes(4000)
+    more: Any = {"save_all": True, "append_images": noise[1:]} if frames > 1 else {}
+    noise[0].save(out, "WEBP", lossless=lossless, exif=exif, **more)
+    raw = out.getvalue()
+    assert raw.endswith(bytes(4000))
+    plain = io.BytesIO()
+    noise[0].save(plain, "WEBP", lossless=lossless, **more)
+    (other := tmp_path / "plain").mkdir()
+    expected = read("folder", folder(other, plain.getvalue(), "webp")).array
+    found = read("folder", folder(tmp_path / "plain", raw, "webp"))
+    assert np.array_equal(found.array, expected)
+    # the metadata are there, and the pixels before them are not
+    end = cut_off.end_of_pixels("WEBP", raw)
+    holed = raw[: end // 2] + bytes(end - end // 2) + raw[end:]
+    cut = raw[: end // 2] + bytes(len(raw) - end // 2)
+    for damaged in (holed, cut):
+        told = refused("folder", folder(tmp_path / "plain", damaged, "webp"))
+        # of frames that are cut off the decoder tells by itself
+        assert ("bytes are zeros" if frames == 1 else "is not a readable image") in told
+
+
+def test_boxes_behind_the_pixels_may_end_in_zeros(tmp_path: Path) -> None:
+    noise = Image.fromarray(RNG.integers(0, 256, (32, 32, 3)).astype(np.uint8))
+    out = io.BytesIO()
+    noise.save(out, "JPEG2000")
+    raw = out.getvalue() + struct.pack(">I", 4008) + b"free" + bytes(4000)
+    assert cut_off.end_of_pixels("JPEG2000", raw) == len(out.getvalue())
+    assert read("folder", folder(tmp_path, raw, "jp2")).array.shape == (3, 3, 32, 32)
+    half = raw[: len(out.getvalue()) // 2]
+    told = refused("folder", folder(tmp_path, half + bytes(len(raw) - len(half)), "jp2"))
+    assert "bytes are zeros" in told

@@ -308,3 +308,18 @@ def test_more_folders_than_classes_are_no_classes(count: int, tmp_path: Path) ->
     told = refused("zip", tmp_path / "a.zip", labels="folder")
     assert "1,001 different values, at most 1,000 are classes" in told
     assert read("zip", tmp_path / "a.zip", labels="none").classes is None
+
+
+def test_one_file_in_two_of_more_folders_than_classes_is_of_no_class(tmp_path: Path) -> None:
+    for i in range(1002):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "a.png").write_bytes(png(i % COUNT))
+    (tmp_path / "0" / "b.png").hardlink_to(tmp_path / "1" / "a.png")
+    found = read("folder", tmp_path)
+    assert (found.classes, len(found.array)) == (None, 1002)
+    assert found.record.skipped == {"links to files that were read already": 1}
+    # 1/a.png is read as 0/b.png
+    assert "1,001 folders, no classes" in found.record.labels
+    told = refused("folder", tmp_path, labels="folder")
+    assert "is the same file as" in told
+    assert "folders are classes" in told

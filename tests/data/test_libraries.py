@@ -1,6 +1,7 @@
 """HDF5 and the hub's layouts, written by h5py and `datasets` themselves; nothing is fetched."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,36 @@ def test_hdf5_in_raw_files_and_behind_links_is_seen(tmp_path: Path) -> None:
     (tmp_path / "z.raw").unlink()
     with pytest.raises(DataError, match=r"made of other files, and .*z.raw is not there"):
         data.found()
+
+
+@pytest.mark.parametrize("to", ["a group", "no file", "no array"])
+def test_a_link_to_no_array_is_no_matter_of_the_array_beside_it(to: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["g/a"] = POINTS[:, :2]
+    where = {"a group": ("y.h5", "/g"), "no file": ("z.h5", "/g"), "no array": ("y.h5", "/b")}[to]
+
+    def made(link: str, *arrays: str) -> Path:
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file[link] = h5py.ExternalLink(*where)
+            for name in arrays:
+                file[name] = POINTS
+        return tmp_path / "x.h5"
+
+    for name in ("x", "other"):
+        data = reader("hdf5", made("more", name))
+        read = data.found()
+        assert np.allclose(read.array, SCALED, atol=1e-6)
+        assert read.record.names == {"links to no array": ["more"]}
+        assert data.sources() == [tmp_path / "x.h5"]
+    line = "leads to .* which is no array, or not there"
+    with pytest.raises(DataError, match="'data' " + line) if to != "a group" else nullcontext():
+        found("hdf5", made("data", "x"))
+    assert found("hdf5", made("data", "x"), key="x").array.shape == POINTS.shape
+    for settings in ({"key": "more"}, {"labels": "more"}, {"key": "x", "labels": "more"}):
+        with pytest.raises(DataError, match="'more' " + line):
+            found("hdf5", made("more", "x"), **settings)
+    with pytest.raises(DataError, match="'more' " + line):
+        found("hdf5", made("more"))
 
 
 @pytest.mark.parametrize("parts", [("indices", "indptr"), ("ir", "jc"), ("row", "col")])

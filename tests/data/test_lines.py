@@ -222,7 +222,7 @@ def test_two_columns_of_whole_numbers_are_two(pairs: Any, tmp_path: Path) -> Non
     [
         "people;area\n950;12\n1.234;30\n12.500;7\n830;5\n",
         "1.234;30\n950;12\n12.500;7\n",
-        "u;v\n1.234;2.345\n12.500;7.123\n",
+        "u;v\n1.234;17\n12.500;7\n",
         "u,v\n950,12\n1.234,30\n-12.500,7\n",
         "u\t v\n950\t12\n1.234\t30\n",
         'u;v\n"950";"12"\n"1.234";"30"\n',
@@ -243,7 +243,8 @@ def test_dots_that_may_be_of_thousands_are_asked_about(text: str, tmp_path: Path
         "u;v\n950.0;12\n1.234;30\n", "u;v\n0.950;12\n1.234;30\n", "u,v\n1.234,2.345\n9.123,7.5\n",
         "u;v\n1.234;2.345\n12.500;7.12\n", "u;v\n12500;12\n1.234;30\n", "u\n1.234\n2.345\n",
         "u,v\n1.234,2.345\n12.500,7.123\n", "u;v\n1e3;2\n1.234;3\n",
-        rows(abs(NUMBERS).round(3) + 1, ";"),
+        rows(abs(NUMBERS).round(3) + 1, ";"), "432.509;17.250\n1.234;2.345\n12.500;7.123\n",
+        "u;v\n1.234;2019\n12.500;2020\n",
     ],
 )  # fmt: skip
 def test_fractions_of_three_digits_are_fractions(text: str, tmp_path: Path) -> None:
@@ -253,6 +254,14 @@ def test_fractions_of_three_digits_are_fractions(text: str, tmp_path: Path) -> N
     found = read("csv", path, scale="none")
     expected = pd.read_csv(path, sep=mark, header=top).to_numpy().astype(np.float32)
     assert np.array_equal(found.array, expected)
+
+
+@pytest.mark.parametrize("cell", ["0,5", "1.234.567", "1.234,5"])
+def test_decimal_commas_elsewhere_tell_that_dots_may_be_of_thousands(
+    cell: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path, f"u;v\n1.234;{cell}\n12.500;{cell}\n")
+    assert "may be fractions, or whole numbers with dots for thousands" in refused("csv", path)
 
 
 @pytest.mark.parametrize("cells", [["1,234", "950"], ["1,234", "12,500"], ["1.234.567", "12.500"]])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -293,6 +294,50 @@ def test_columns_of_other_names_are_refused_and_without_names_the_order_tells(
     assert found.scaling is not None
     expected = np.loadtxt(tmp_path / "none.csv", delimiter=",")
     np.testing.assert_allclose(found.scaling.back(everything(found)), expected, atol=1e-5)
+
+
+AGES = 18 + np.arange(720) % 72.0
+PEOPLE = np.c_[np.random.default_rng(0).normal(size=(720, 2)), AGES]
+YOUNG = PEOPLE[AGES < 45]
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv", "named csv", "dots"])
+def test_a_part_is_not_asked_about_what_the_whole_has_told(kind: str, tmp_path: Path) -> None:
+    whole, part = PEOPLE, YOUNG
+    if kind == "npz":
+        for name, array in (("w", PEOPLE), ("p", YOUNG)):
+            np.save(tmp_path / f"{name}.npy", array)
+        found = own_part(tmp_path, "npz:w.npy", "npz:p.npy")
+    elif kind == "dots":
+        whole = np.array([[1.25 + i, i * 7 % 60] for i in range(60)])
+        part = whole[:30] + np.array([0.001, 0])
+        np.savetxt(tmp_path / "w.csv", whole, "%.2f;%d", header="u;v", comments="")
+        np.savetxt(tmp_path / "p.csv", part, "%.3f;%d", header="u;v", comments="")
+        found = own_part(tmp_path, "csv:w.csv", "csv:p.csv")
+    else:
+        header = {"header": "u,v,quality", "comments": ""} if kind == "named csv" else {}
+        for name, array in (("w", PEOPLE), ("p", YOUNG)):
+            np.savetxt(tmp_path / f"{name}.csv", array, "%.6f,%.6f,%d", **header)
+        found = own_part(tmp_path, "csv:w.csv", "csv:p.csv")
+    assert found.scaling is not None
+    np.testing.assert_allclose(found.scaling.back(everything(found)), part, atol=1e-4)
+
+
+def test_a_part_is_asked_about_what_the_whole_has_not_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", PEOPLE)
+    more = np.c_[YOUNG[:, :1], YOUNG]
+    np.save(tmp_path / "p.npy", more)
+    with pytest.raises(DataError, match="its last column"):
+        own_part(tmp_path, "npz:w.npy", "npz:p.npy")
+    # whose names say what they are, beside a whole without names
+    np.savetxt(tmp_path / "p.csv", YOUNG, "%.6f,%.6f,%d", header="u,v,quality", comments="")
+    with pytest.raises(DataError, match=r"column 'quality'.*may be no feature"):
+        own_part(tmp_path, "npz:w.npy", "csv:p.csv")
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file["x"] = np.where(AGES[:, None] == 20, -9999, PEOPLE)
+        file["x"].attrs["_FillValue"] = -9999.0
+    with pytest.raises(DataError, match="fill value"):
+        own_part(tmp_path, "npz:w.npy", "hdf5:p.h5")
 
 
 SMALL = np.random.default_rng(0).uniform(0, 1, (20, 1, 6, 6))

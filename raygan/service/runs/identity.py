@@ -12,7 +12,9 @@ from typing import Any
 
 from raygan.config import Config, Resolved
 from raygan.controller.bucket_copies import shown
+from raygan.data.asking import settled as settled_read
 from raygan.data.base import Samples
+from raygan.data.partition import Part
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.service.runs.run import Run
@@ -96,11 +98,31 @@ def identity(data: Samples) -> dict[str, Any]:
     )
 
 
+def known_data(info: Mapping[str, Any], config: Config, other: bool = False) -> Samples:
+    """The config's data. What the run of this run.json has trained on is not asked about: it is
+    read as it was then. `other`: others are meant, which are asked about.
+    """
+    known = info.get("data")
+    if not (isinstance(known, Mapping) and known.get("sha256")):
+        return load_data(config)
+    # who asks for others by mistake is told that they are others, by whoever compares them
+    return settled_read(lambda: load_data(config), lambda d: not (other and other_data(info, d)))
+
+
+def known_parts(info: Mapping[str, Any], data: Samples) -> Samples:
+    """Data with the parts that a run's pairs have trained on, to be compared with what their
+    SOURCEs hold now.
+    """
+    known = info.get("data")
+    parts = known.get("parts") if isinstance(known, Mapping) else None
+    return replace(data, parts={p: Part.of(part) for p, part in (parts or {}).items()})
+
+
 def run_data(run: Run, other: bool = False) -> Samples:
     """The data that a run was made on. Raises DataError where its path holds others now, unless
     `other` says that this is meant.
     """
-    data = load_data(run.config)
+    data = known_data(run.info, run.config, other)
     if not other and (why := other_data(run.info, data)):
         raise DataError(f"run {shown(run.path)!r}: {why}")
     return data
@@ -115,11 +137,18 @@ def data_seen(
     """
     # A D has seen its own part only: against the whole it would take for fake what others have.
     apart = [p for p in with_data(run.config) if p in players]
-    parts = own_parts(run.config, apart, whole.outline, whole)
-    told = {p: part_of(f"part of {p}", part) for p, part in parts.items()}
-    # Pairs' own SOURCEs are in no outline: what they hold is compared here.
-    if not other and (why := other_data(run.info, replace(whole, parts=told))):
-        raise DataError(f"run {shown(run.path)!r}: {why}")
+
+    def why(parts: dict[str, Samples]) -> str:
+        """Pairs' own SOURCEs are in no outline: what they hold is compared here."""
+        told = {p: part_of(f"part of {p}", part) for p, part in parts.items()}
+        return other_data(run.info, replace(whole, parts=told))
+
+    parts = settled_read(
+        lambda: own_parts(run.config, apart, whole.outline, whole),
+        lambda parts: not (other and why(parts)),
+    )
+    if not other and (differs := why(parts)):
+        raise DataError(f"run {shown(run.path)!r}: {differs}")
     return {player: parts.get(player, whole) for player in players}
 
 
@@ -128,7 +157,7 @@ def data_note(run: Run, data: Samples | None = None) -> str:
     those of the scores.
     """
     try:
-        why = other_data(run.info, load_data(run.config) if data is None else data)
+        why = other_data(run.info, known_data(run.info, run.config) if data is None else data)
     except DataError as error:
         return (
             f"note: {run.name}: its data cannot be read now, the scores are of what they were"

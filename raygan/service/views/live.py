@@ -19,13 +19,12 @@ from aiohttp import web
 
 from raygan.data.base import Samples
 from raygan.errors import DataError
-from raygan.service.runs.identity import data_note
+from raygan.service.runs.identity import data_note, known_data
 from raygan.service.signals import wanted
 from raygan.service.views.door import LOCAL, Door, in_address, port_taken
 from raygan.service.views.drawings import Drawing, drawings, pictured
 from raygan.service.views.follow import Feed
 from raygan.service.views.state import state
-from raygan.strategies.base import load_data
 
 EVERY_S = 1.0
 """Between two looks at the run."""
@@ -48,7 +47,7 @@ class Page:
         """Of the pictures: grows when what they show has changed."""
         self._drawn: object = None
         try:
-            self.data: Samples | None = load_data(feed.run.config)
+            self.data: Samples | None = known_data(feed.run.info, feed.run.config)
             self.note = data_note(feed.run, self.data)
         except DataError as error:  # its pictures need the real data, the table does not
             self.data, self.note = None, f"No pictures: {error}"

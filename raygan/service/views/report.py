@@ -19,7 +19,7 @@ from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict, way
 from raygan.service.runs.digest import QUIET
-from raygan.service.runs.identity import data_note
+from raygan.service.runs.identity import data_note, known_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
@@ -28,7 +28,6 @@ from raygan.service.views.sheet import sheet
 from raygan.service.views.standing import Standing, actors, answers, cost_line
 from raygan.service.views.stored import Show
 from raygan.service.views.tables import LIFE, fate, format_number, lives
-from raygan.strategies.base import load_data
 from raygan.strategies.roles import MIXTURE, ordered, role_of
 from raygan.watching import counted, tell
 
@@ -45,7 +44,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     """
     from raygan.service.views import curves, diagnostics
 
-    data = load_data(run.config)
+    data = known_data(run.info, run.config)
     info = run.info
     protocols = info.get("protocols", {})
     entry, digest, scores = entry_of(run), run.digest, run.scores()

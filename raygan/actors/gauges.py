@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.util.metrics import Gauge
@@ -132,7 +132,8 @@ class Gauges:
             self.gone.add(event["player"])
             if self._left(event["player"]):
                 self.heard.pop(event["player"], None)
-                series.forget(event["player"])
+                # that it died stays told: who was retired for it is in no roster any more
+                series.forget(event["player"], but=("deaths",) if kind == "retire" else ())
         elif kind == "checkpoint":
             self.checkpointed = time.monotonic() - max(
                 0.0,
@@ -221,9 +222,10 @@ class Series:
         """To what is there, or to 0."""
         self.set(name, player, (self.get(name, player) or 0.0) + float(value))
 
-    def forget(self, player: str) -> None:
-        """All that is a player's."""
-        self.values = {key: value for key, value in self.values.items() if key[1] != player}
+    def forget(self, player: str, but: Sequence[str] = ()) -> None:
+        """All that is a player's, but these counts."""
+        kept = {f"raygan_{name}" for name in but}
+        self.values = {k: v for k, v in self.values.items() if k[1] != player or k[0] in kept}
 
     def export(self, roles: Roles) -> None:
         """To Prometheus, by way of Ray's agent on this node."""

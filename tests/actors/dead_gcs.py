@@ -36,7 +36,8 @@ def kill_unseen(controller: Controller, link: HubLink) -> None:
     process.wait()
     link._at = 0.0
     unseen = [
-        patch(f"raygan.actors.{m}.dead_head", lambda: None) for m in ("executor", "replies", "hub")
+        patch(f"raygan.actors.{m}.dead_head", lambda: None)
+        for m in ("executor", "replies", "hub_link")
     ]
     with unseen[0], unseen[1], unseen[2]:
         for ask in (

@@ -172,7 +172,8 @@ def test_who_has_left_stays_away_whatever_comes_with_the_news(
     monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
     h, ages = hub(), {"pair-00": 0.1, "pair-01": 0.1}
     info = told("pair-00", "pair-01")
-    lines, events = row("pair-00", 8) + row("pair-01", 8), event(how, "pair-01")
+    lines = row("pair-00", 8) + row("pair-01", 8)
+    events = event("death", "pair-01") + event(how, "pair-01")
     h.push("", {"metrics.jsonl": (0, lines)}, {"run.json": json.dumps(info).encode()}, ages)
     assert sorted(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00", "pair-01"]
     here = json.dumps(info | {"roster": ["pair-00"]}).encode()
@@ -180,6 +181,8 @@ def test_who_has_left_stays_away_whatever_comes_with_the_news(
     h.push("", {"metrics.jsonl": (len(lines), row("pair-01", 9))}, {}, ages)
     assert list(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00"]
     assert list(exported(h.gauges, "steps")) == ["pair-00"]
+    died = exported(h.gauges, "deaths").get("pair-01")
+    assert died == (1.0 if how == "retire" else None), "what it was retired for stays told"
     # all go back to a checkpoint of before
     h.push("", {}, {"run.json": json.dumps(info).encode()}, ages)
     assert sorted(exported(h.gauges, "heartbeat_age_seconds")) == ["pair-00", "pair-01"]

@@ -1,5 +1,5 @@
-"""Modules that were moved: code written against their old names goes on, with a DeprecationWarning.
-Out with 0.3.
+"""Modules and names that were moved: code written against the old ones goes on, with a
+DeprecationWarning. Out with 0.3.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 MOVED = {
     "raygan.actors.deaths": "raygan.actors.liveness",
@@ -70,6 +71,24 @@ MOVED = {
     "raygan.strategies.stack": "raygan.strategies.batching.stack",
     "raygan.strategies.strategy": "raygan.strategies.base",
 }
+
+
+NAMES = {
+    "raygan.actors.hub": {"HubLink": "raygan.actors.hub_link"},
+    "raygan.controller.checkpoint": dict.fromkeys(
+        ("list_checkpoints", "open_journal", "retain"), "raygan.controller.checkpoint_index"
+    ),
+    "raygan.gan.weights": {"Parcel": "raygan.gan.parcels"},
+}
+"""Module -> what was in it -> where that is now."""
+
+
+def named(module: str, name: str) -> Any:
+    """What a module had by this name: its `__getattr__`. Raises AttributeError."""
+    if (new := NAMES[module].get(name)) is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warnings.warn(f"{module}.{name} is {new}.{name} now", DeprecationWarning, stacklevel=3)
+    return getattr(importlib.import_module(new), name)
 
 
 class Moved(MetaPathFinder, Loader):

@@ -1,6 +1,8 @@
 """Old names of modules, and what listeners read of a run itself, still lead where they did."""
 
 import importlib
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from raygan.controller.controller import BEFORE, Controller
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.run_folder import RunFolder
-from raygan.moved import MOVED
+from raygan.moved import MOVED, NAMES
 from tests.conftest import setup_of, tiny_config
 
 
@@ -43,3 +45,25 @@ def test_an_old_listener_still_reads_the_run(tmp_path: Path) -> None:
         assert getattr(run, name) is not None or name == "stop_signal"
     with pytest.raises(AttributeError, match=r"look in run\.state"):
         _ = run.nothing
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "new"),
+    [(module, name, new) for module, found in NAMES.items() for name, new in found.items()],
+)
+def test_an_old_place_of_a_name_still_has_it(module: str, name: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{name} is {new}.{name} now"):
+        found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(new), name)
+    with pytest.raises(AttributeError, match="has no attribute 'never'"):
+        importlib.import_module(module).never  # noqa: B018
+
+
+def test_a_clone_beside_the_working_directory_is_no_package(tmp_path: Path) -> None:
+    """`git clone ...; python -m raygan.cli` where the clone lies."""
+    (tmp_path / "raygan").mkdir()
+    run = subprocess.run(
+        [sys.executable, "-m", "raygan.cli", "--version"], cwd=tmp_path, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout[:7]) == (0, "raygan "), run.stderr[-500:]

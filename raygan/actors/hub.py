@@ -32,6 +32,7 @@ from ray.util import list_named_actors
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
 from raygan.controller.lines import parse, told_by_a_run
+from raygan.moved import named
 
 TICK_S = 5.0
 """Between two settings of all gauges: Ray forgets a gauge that is not set again."""
@@ -227,3 +228,7 @@ def store_use() -> dict[str, float]:
         "store_capacity": total,
         "store_used": max(0.0, total - free.get("object_store_memory", 0.0)),
     }
+
+
+def __getattr__(name: str) -> Any:
+    return named(__name__, name)

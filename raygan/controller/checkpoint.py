@@ -27,6 +27,7 @@ from raygan.controller.journal import Journal
 from raygan.controller.retention import promise
 from raygan.controller.storage import Storage
 from raygan.errors import CheckpointError
+from raygan.moved import named
 from raygan.strategies.roles import PLAYER
 
 FORMAT = 1
@@ -240,3 +241,7 @@ def go_on_from(journal: Journal, checkpoint: Checkpoint | None) -> None:
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
+
+
+def __getattr__(name: str) -> Any:
+    return named(__name__, name)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
 from raygan.gan.transfer import here, put, readable
+from raygan.moved import named
 
 Vector = npt.NDArray[np.float32]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -279,3 +280,7 @@ def digest(state: dict[str, object]) -> str:
         else:
             h.update(repr(value).encode())
     return h.hexdigest()
+
+
+def __getattr__(name: str) -> Any:
+    return named(__name__, name)

@@ -117,12 +117,12 @@ class Replies:
         workers.lost |= {who, *along}
         return PlayerDied(who, death_cause(error), death_kind(error), workers.along(who))
 
-    def hung(self, name: str, cause: str) -> PlayerDied:
-        """Somebody that does not answer, with where it is; its process is ended by whoever starts
-        again.
+    def hung(self, name: str, cause: str, stack: str = "") -> PlayerDied:
+        """Somebody that does not answer, with where it is (`stack`, where that was asked already);
+        its process is ended by whoever starts again.
         """
         death = PlayerDied(name, cause, "hang", self.workers.along(name))
-        death.stack = self.pulse.stack(name)
+        death.stack = stack or self.pulse.stack(name)
         return death
 
     def look(self, busy: Collection[str]) -> None:

@@ -88,9 +88,9 @@ class Startup:
             silent = self._silent(self._begin_all(found, states), last)
             if not silent:
                 break
-            for name in silent:
+            for name, error in silent.items():
                 cause = "did not answer when the run started again"
-                self.mishaps.append(self.replies.hung(name, cause))
+                self.mishaps.append(self.replies.hung(name, cause, error.stack))
                 if name in workers.helpers:
                     workers.end_helper(name)
                 else:
@@ -148,11 +148,11 @@ class Startup:
         begin = workers.actors[home[0]].begin.remote
         return begin(self.epoch, list(home), workers.config, dict(states), board, deputies)
 
-    def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> list[str]:
+    def _silent(self, asked: Mapping[Any, tuple[str, bool]], last: bool) -> dict[str, PlayerDied]:
         """Who is dead, or does not answer in time; a new process has longer. `last`: that is an
         error.
         """
-        begun, out = time.monotonic(), list[str]()
+        begun, out = time.monotonic(), dict[str, PlayerDied]()
         settles = max(SETTLE_S, self.workers.config.failures.lease_s)
         for reference, (name, fresh) in asked.items():
             patience = START_TIMEOUT_S if fresh or last else settles
@@ -162,7 +162,7 @@ class Startup:
                 if last:
                     raise
                 # the global pair answers for its deputies: it is replaced only for itself
-                out.append(error.player if error.player in self.workers.deputies else name)
+                out[error.player if error.player in self.workers.deputies else name] = error
         return out
 
     # ------------------------------------------------------------------------ while the run goes on

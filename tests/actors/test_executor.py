@@ -14,16 +14,22 @@ from tests.actors.fakes import Actor, Ray
 from tests.conftest import setup_of, tiny_config
 
 
-def test_a_generator_that_is_lost_with_its_node_is_its_player_s(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ray names an object there, and no actor."""
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> RayExecutor:
+    """On no Ray, with nobody dead or hung."""
     ray = Ray()
     for module in (calls, executor, replies, scoring):
         monkeypatch.setattr(module, "ray", ray)
     monkeypatch.setattr(replies, "dead_head", lambda: None)
-    ours = RayExecutor("run", setup_of(tiny_config()))
-    monkeypatch.setattr(ours.replies, "look", lambda busy: None)
+    made = RayExecutor("run", setup_of(tiny_config()))
+    monkeypatch.setattr(made.replies, "look", lambda busy: None)
+    return made
+
+
+def test_a_generator_that_is_lost_with_its_node_is_its_player_s(
+    ours: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray names an object there, and no actor."""
     monkeypatch.setattr(ours.scoring.evaluator, "ask", lambda order, generator: generator[0])
     lost = ObjectLostError("0" * 56, "", "")
     score = RayTaskError("evaluate", "", lost)
@@ -36,14 +42,8 @@ def test_a_generator_that_is_lost_with_its_node_is_its_player_s(
 
 
 def test_a_joiner_that_dies_as_it_comes_takes_nothing_of_what_others_have_done(
-    monkeypatch: pytest.MonkeyPatch,
+    ours: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = Ray()
-    for module in (calls, executor, replies, scoring):
-        monkeypatch.setattr(module, "ray", ray)
-    monkeypatch.setattr(replies, "dead_head", lambda: None)
-    ours = RayExecutor("run", setup_of(tiny_config()))
-    monkeypatch.setattr(ours.replies, "look", lambda busy: None)
     monkeypatch.setattr(ours.scoring, "look", list)
     actor = Actor("one", train=[({"steps": 5.0}, None)], open=7)
     ours.workers.actors |= {"pair-00": actor, "pair-01": Actor("two")}

@@ -46,11 +46,16 @@ class Cluster:
         monkeypatch.setattr(workers, "make_player", lambda home, joins=False: self.make(home[0]))
         monkeypatch.setattr(workers, "make_helper", self.make)
         self.starting: dict[str, float] = {}
+        self.stacks: list[str] = []
         pulse: Any = SimpleNamespace(
-            stack=lambda name: "", lease_s=0.1, beat=lambda actors, busy: None,
+            stack=self.stack, lease_s=0.1, beat=lambda actors, busy: None,
             starting=self.starting.__setitem__,
         )  # fmt: skip
         self.startup = Startup(workers, Replies(workers, pulse))
+
+    def stack(self, name: str) -> str:
+        self.stacks.append(name)
+        return f"stack of {name}"
 
     def make(self, name: str) -> Actor:
         answers = {"register": None, "where": WHERE, "open": 0}
@@ -106,6 +111,7 @@ def test_who_does_not_answer_is_replaced_once_and_told(monkeypatch: pytest.Monke
     assert cluster.names() == [BOARD, *PAIRS, "pair-02"]
     (mishap,) = cluster.startup.mishaps
     assert (mishap.player, mishap.kind) == ("pair-02", "hang")
+    assert (mishap.stack, cluster.stacks) == ("stack of pair-02", ["pair-02"]), "asked once"
     cluster.workers.lost.add("pair-02")
     make = cluster.make
     cluster.make = lambda name: (  # type: ignore[method-assign]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import shlex
 from pathlib import Path
 
+from raygan.controller.bucket_copies import typed
 from raygan.controller.files import sync_folder
 from raygan.errors import ConfigError
 
@@ -46,7 +46,7 @@ def made(parent: Path, name: str) -> Path:
             ) from None
         raise ConfigError(
             f"run folder: {str(path)!r} exists already. Choose another --name, or `raygan"
-            f" resume {shlex.quote(str(path))}`."
+            f" resume {typed(path)}`."
         ) from None
     except OSError as error:
         raise ConfigError(
@@ -66,7 +66,7 @@ def publish(hidden: Path, path: Path) -> None:
     except OSError as error:
         raise NameTaken(
             f"run folder: {str(path)!r} exists already ({error.strerror}): somebody else has"
-            f" just made it. Choose another --name, or `raygan resume {shlex.quote(str(path))}`."
+            f" just made it. Choose another --name, or `raygan resume {typed(path)}`."
         ) from None
     sync_folder(path.parent)
 

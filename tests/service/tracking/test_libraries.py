@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -173,7 +174,9 @@ def test_each_trial_of_a_sweep_is_a_run_there(tracker: str, tmp_path: Path) -> N
     words = ["sweep", str(tmp_path / "sweep.yaml"), "--run-dir", str(tmp_path), "--track", tracker]
     done = in_its_own_process(*words, "--address", "local")
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    # Ray ends a trial's process by an exception, which may come up where Python can only print it
+    ours = re.sub(r"Exception ignored in:.*?SystemExit: \d+", "", done.stdout + done.stderr, flags=re.S)
+    assert "Traceback" not in ours
     runs = sorted((tmp_path / "swept" / "runs").glob("seed-*"))
     assert len(runs) == 2
     ids = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -36,6 +36,17 @@ class LossComponent(Component):
     `density_ratio`, `num_judges`.
     """
 
+    needs_real: ClassVar[bool] = False
+    """Does G's loss compare its samples with real ones, one with one?"""
+    critic: ClassVar[bool] = False
+    """Are D's logits scores without a threshold between real and generated?"""
+    density_ratio: ClassVar[bool] = False
+    """Is the logit of the best D the logarithm of p_data / p_G?"""
+    linear: ClassVar[bool] = False
+    """Does every sample weigh the same in D's loss, near logit 0? Then a bias's gradient is a
+    difference of equal sums, exactly 0 where a unit is on for all samples; over both batches at
+    once it is what rounding leaves, of which Adam makes steps.
+    """
     d_steps: int = Field(1, gt=0, description="Updates of D for each update of G (I_D).")
     r1: float = Field(
         0.0,
@@ -67,16 +78,6 @@ class LossComponent(Component):
         """
 
     @property
-    def needs_real(self) -> bool:
-        """Does G's loss compare its samples with real ones, one with one?"""
-        return False
-
-    @property
-    def critic(self) -> bool:
-        """Are D's logits scores without a threshold between real and generated?"""
-        return False
-
-    @property
     def threshold(self) -> float | None:
         """The logit above which D takes a sample for real, each of several by itself; None: a
         critic's have none.
@@ -84,24 +85,11 @@ class LossComponent(Component):
         return None if self.critic else 0.0
 
     @property
-    def density_ratio(self) -> bool:
-        """Is the logit of the best D the logarithm of p_data / p_G?"""
-        return False
-
-    @property
     def num_judges(self) -> int | None:
         """Discriminators that it is made for (logits (N, judges)); None: any number from 2. Most
         take one, with logits (N,).
         """
         return 1
-
-    @property
-    def linear(self) -> bool:
-        """Does every sample weigh the same in D's loss, near logit 0? Then a bias's gradient is a
-        difference of equal sums, exactly 0 where a unit is on for all samples; over both batches at
-        once it is what rounding leaves, of which Adam makes steps.
-        """
-        return False
 
     def penalty(
         self, d: nn.Module, real: Tensor, fake: Tensor, generator: torch.Generator, at: At = NOW

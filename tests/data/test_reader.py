@@ -1,4 +1,4 @@
-"""Each row of docs/data.md: what is read is compared with Pillow and numpy by hand."""
+"""Each line of docs/data.md: what is read is compared with Pillow and numpy by hand."""
 
 import gzip
 import io

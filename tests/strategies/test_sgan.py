@@ -490,7 +490,7 @@ def test_a_copied_generator_is_driven_with_its_local_s_own_prior(
     def several(self: AtOnce, draws: Any) -> torch.Tensor:
         for opponent, draw in zip(self.opponents, draws, strict=True):
             seen[opponent.name] = draw()
-        return together(self, [lambda z=seen[o.name]: z for o in self.opponents])  # type: ignore[misc]
+        return together(self, [partial(seen.__getitem__, o.name) for o in self.opponents])
 
     monkeypatch.setattr(Opponent, "fakes", one)
     monkeypatch.setattr(AtOnce, "fakes", several)

@@ -112,7 +112,10 @@ class Messengers:
         if not known:
             return torch.zeros(()), {}
         if batch is not None:
-            reals = lambda: torch.stack([self._compared(o.name, after) for o in known])  # noqa: E731
+
+            def reals() -> Tensor:
+                return torch.stack([self._compared(o.name, after) for o in known])
+
             # the same batch for each, not copied: the gradients add up in it
             losses = g_losses(loss, batch.d, fake.expand(len(known), *fake.shape), reals)
         else:

@@ -59,7 +59,7 @@ class Evaluating:
         """Have it score this; a reference to what comes of it."""
         self._since = time.monotonic()
         evaluate = self.workers.helpers[EVALUATOR].evaluate.remote
-        return evaluate(order.player, order.step, generator, order.members)
+        return evaluate(order.player, order.step, generator, order.members, self.workers.holders)
 
     def answered(self) -> None:
         """It lives, and deaths are counted anew."""

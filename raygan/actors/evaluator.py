@@ -7,6 +7,7 @@ from typing import Any
 import ray
 import torch
 
+from raygan.actors.pair_sources import heard
 from raygan.actors.process import Helper, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
@@ -24,7 +25,10 @@ class EvaluatorActor(Helper):
         self._label = f"{run}/evaluator"
         # it has a share of a CPU, and a score must not take those of the players
         torch.set_num_threads(1)
-        self._evaluator = Evaluator(Setup(config, ray.get(data[0]), torch.device("cpu")))
+        setup = Setup(config, ray.get(data[0]), torch.device("cpu"))
+        self._holders: dict[str, Any] = {}
+        ask = None if setup.data.whole else lambda q: heard(setup, q, self._holders)
+        self._evaluator = Evaluator(setup, ask)
 
     def __repr__(self) -> str:
         return self._label
@@ -34,11 +38,13 @@ class EvaluatorActor(Helper):
         self._evaluator.waiting.clear()
 
     def evaluate(
-        self, player: str, step: int, generator: list[Any], members: tuple[str, ...]
-    ) -> Scored:
-        """Score the generator behind the reference, or say why that cannot be done. Raises the
-        RayError of a dead player.
+        self, player: str, step: int, generator: list[Any], members: tuple[str, ...],
+        holders: dict[str, Any]
+    ) -> Scored:  # fmt: skip
+        """Score the generator behind the reference, or say why that cannot be done; holders: the
+        actors of parts, where nobody has the whole. Raises the RayError of a dead player.
         """
         # outside of `tried`: a dead player is no failed score
         vector = ray.get(generator[0])
+        self._holders = holders
         return tried(lambda: self._evaluator.evaluate(player, step, vector, members))

@@ -27,9 +27,14 @@ from raygan.data.base import Samples
 from raygan.gan.device import described
 from raygan.gan.parcels import Parcel
 from raygan.gan.weights import Publication, Vector
+from raygan.metrics.by_part import answer
+from raygan.metrics.fidelity import Met
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.orders import Swap, Train
 from raygan.strategies.partition import own_parts
+
+SCORES = "scores"
+"""The thread that `answer` is called in."""
 
 
 class PlayerActor(Process):
@@ -165,6 +170,13 @@ class PlayerActor(Process):
         """The same, as soon as there is one (at most publications.ASK_S later)."""
         return self._board.kept.next(shelf, after) if self._begun.wait(ASK_S) else []
 
+    def answer(self, pair: str, question: list[Any]) -> Met | None:
+        """What the pair's part says of samples, in a thread of its own, beside training; None: it
+        has not been read here yet.
+        """
+        part = self._own.get(pair)
+        return None if part is None else answer(pair, part, ray.get(question[0]))
+
     @ray.method(concurrency_group="ctl")
     def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
@@ -195,8 +207,9 @@ def build(worker: Worker, names: list[str], states: Mapping[str, list[Any]]) -> 
         worker.build(name, ray.get(states[name][0]) if name in states else None)
 
 
-def player_class(readers: int = 1, cls: type[Process] = PlayerActor) -> Any:
+def player_class(readers: int = 1, cls: type[Process] = PlayerActor, asked: bool = False) -> Any:
     """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a
-    thread each. No more than that: one that does nothing takes .2 % of a core.
+    thread each; asked: its part is asked about samples. No more than that: one that does nothing
+    takes .2 % of a core.
     """
-    return actor_class(cls, feed=readers)
+    return actor_class(cls, feed=readers, **({SCORES: 1} if asked else {}))

@@ -37,9 +37,11 @@ class Spares:
             ray.kill(spare)
         return None
 
-    def keep(self, count: int, cpus: float, config: Config, shared: list[Any]) -> None:
+    def keep(
+        self, count: int, cpus: float, config: Config, shared: list[Any], asked: bool = False
+    ) -> None:
         """So many are there from now on, or on their way. cpus: what a player takes; shared: what
-        each actor is given.
+        each actor is given; asked: as of `player_class`.
 
         Beside the controller, where no lost node takes them along (decision 44), if that node has
         room for players at all.
@@ -49,7 +51,8 @@ class Spares:
             name = f"spare-{self._made}"
             self._made += 1
             # 0 CPUs: it idles, and takes the place of one whose CPUs are free by then
-            spare = put(player_class(), self.run, name, where, 0).remote(self.run, name, shared)
+            made = put(player_class(asked=asked), self.run, name, where, 0)
+            spare = made.remote(self.run, name, shared)
             spare.rehearse.remote(config)
             self.there.append(spare)
 

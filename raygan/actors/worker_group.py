@@ -93,11 +93,18 @@ class WorkerGroup:
         actor = self.spares.take() if readers == 1 else None
         if actor is None:
             where, cpus = self.room.at(bundle, placement.cpus)
-            made = put(player_class(readers), self.run, home[0], where, cpus, placement.gpus)
+            kind = player_class(readers, asked=not self.data.whole)
+            made = put(kind, self.run, home[0], where, cpus, placement.gpus)
             label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
             actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
+
+    @property
+    def holders(self) -> dict[str, Any]:
+        """The actors of the pairs' parts, where nobody holds the whole."""
+        asked = () if self.data.whole else self.data.parts
+        return {pair: self.actors[pair] for pair in asked if pair in self.actors}
 
     def make_helper(self, name: str) -> Any:
         """The board's, the matchmaker's, the evaluator's or a deputy's actor."""
@@ -125,7 +132,7 @@ class WorkerGroup:
             return
         nodes = {actor: self.places[p][0] for p, actor in self.actors.items() if p in self.places}
         count = most_on_a_node(nodes) if asked == "auto" else asked
-        self.spares.keep(count, placement.cpus, self.config, self.shared)
+        self.spares.keep(count, placement.cpus, self.config, self.shared, asked=not self.data.whole)
 
     def along(self, player: str) -> list[str]:
         """Others that live in its process."""

@@ -24,13 +24,15 @@ from raygan.controller.orders import Scored
 from raygan.data.base import to_uint8
 from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
+from raygan.metrics.by_part import Ask, Question, answer, suite_of
+from raygan.metrics.fidelity import Met
 from raygan.metrics.groups import default_groups
 from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
 from raygan.strategies.base import Plan, Setup, generating
-from raygan.strategies.partition import counts, unlike
+from raygan.strategies.partition import counts, own_parts, unlike
 from raygan.strategies.roles import MIXTURE
 
 SHOW_POINTS, SHOW_IMAGES = 1000, 64
@@ -82,16 +84,19 @@ class Sampler:
 class Evaluator:
     """Everything that is measured while a run goes on."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, ask: Ask | None = None) -> None:
+        """ask: has parts answer where they live, where nobody holds the whole; None: they are read
+        here.
+        """
         self.setup = setup
         config = setup.config
         self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
         self.members = generating(config)
         self.sampler = Sampler(setup)
-        quick = default_groups(setup.data)[:1]
         self.own = own_metrics(config)
-        self.quick = Suite(setup.data, quick, n_fake=self.count, n_real=self.count, own=self.own)
+        self.ask = ask or asked_here(setup)
+        self.quick = self._suite(default_groups(setup.data)[:1])
         self._full: Suite | None = None
         self.waiting: dict[int, dict[str, Tensor]] = {}
 
@@ -99,10 +104,13 @@ class Evaluator:
     def full(self) -> Suite:
         """All default scores; for the last step."""
         if self._full is None:
-            self._full = Suite(
-                self.setup.data, None, n_fake=self.count, n_real=self.count, own=self.own
-            )
+            self._full = self._suite(None)
         return self._full
+
+    def _suite(self, groups: Sequence[str] | None) -> Suite:
+        return suite_of(
+            self.setup.data, self.ask, groups, n_fake=self.count, n_real=self.count, own=self.own
+        )
 
     def evaluate(
         self, player: str, step: int, vector: Vector, members: Sequence[str] = ()
@@ -142,7 +150,9 @@ class Evaluator:
         `NO_PART` of the whole.
         """
         # held-out samples that are all alike, or one, have no spread to compare with
-        if not (of_real := deviation(self.quick.real if real is None else real)):
+        seen = self.quick.real if real is None else real
+        # of parts that nobody here holds: 1, as points are scaled, and pictures up to a half
+        if not (of_real := deviation(seen) if len(seen) else 1.0):
             return 1.0
         spread = deviation(samples) / of_real
         return spread if real is not None or spread < NO_PART else 1.0
@@ -152,6 +162,8 @@ class Evaluator:
         own part's classes, by their shares in it; None where nobody here knows them.
         """
         data, labels = self.setup.data, self.quick.labels
+        if not data.whole:
+            return None
         part = data.parts.get(player)
         if part is None or unlike(self.setup.config) is None:
             return self.quick.real
@@ -192,7 +204,10 @@ class Evaluator:
     def protocols(self) -> dict[str, Any]:
         """What the protocol ids in the rows mean, with the floor and the ceiling of each."""
         out: dict[str, Any] = {}
-        for suite in (self.quick, self.full):
+        # of one protocol the full suite has the scores of the quick one too
+        for suite in (self.full, self.quick):
+            if suite.protocol.id in out:
+                continue
             out[suite.protocol.id] = {
                 **asdict(suite.protocol),
                 "floor": suite.floor(),
@@ -202,6 +217,18 @@ class Evaluator:
             for entry in out.values():
                 entry["classifier_accuracy"] = self.full.classifier[2]
         return out
+
+
+def asked_here(setup: Setup) -> Ask:
+    """Reads parts in this process, where it does not hold them already."""
+    parts = dict(setup.own)
+
+    def ask(question: Question) -> dict[str, Met]:
+        missing = [pair for pair in question.held_out if pair not in parts]
+        parts.update(own_parts(setup.config, missing, setup.data.outline))
+        return {pair: answer(pair, parts[pair], question) for pair in question.held_out}
+
+    return ask
 
 
 def deviation(samples: Tensor) -> float:

@@ -48,7 +48,7 @@ class InlineExecutor:
         self.setup = replace(setup, shared={}, own=own)
         self.board = Shelves()
         self.worker = Worker(self.setup, self.board)
-        self.evaluator = Evaluator(setup)
+        self.evaluator = Evaluator(self.setup)
         self.queue: deque[Order] = deque()
         self.threads_before = torch.get_num_threads()
 

@@ -17,6 +17,7 @@ NOT_COMPONENTS = (
     "arrays",
     "pixels",
     "cut_off",
+    "reading",
     "record",
     "table",
     "first_row",

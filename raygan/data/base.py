@@ -86,6 +86,9 @@ class Samples:
     parts: Mapping[str, Part] = field(default_factory=dict)
     """What is known of each pair's part, where pairs do not share all samples (`data.partition`).
     """
+    whole: bool = True
+    """Are there samples of all? False: pairs have their own, and nobody has them all (data parts).
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -134,9 +137,11 @@ class Samples:
 
     @property
     def distinct(self) -> int | None:
-        """Training samples that are there to be measured; None for stacks, whose combinations do
-        not run out.
+        """Training samples that are there to be measured, of all parts where nobody has the whole;
+        None for stacks, whose combinations do not run out.
         """
+        if not self.whole:
+            return sum(part.train for part in self.parts.values())
         return None if self.stack > 1 else len(self.train if self.real is None else self.real)
 
     def held_out_batch(self, size: int, generator: torch.Generator) -> Tensor:
@@ -196,6 +201,8 @@ class DataComponent(Component):
 
     elsewhere: ClassVar[bool] = True
     """Can other processes read it too?"""
+    whole: ClassVar[bool] = True
+    """Does it hold the samples of all pairs? False: each has its own, and nobody has them all."""
     partition: Partition = Field(
         "shared",
         description=(

@@ -5,7 +5,8 @@ need the extractor's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -71,10 +72,33 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
     """
     nearest = neighbours(len(real), len(fake), nearest)
     if nearest < 1:
-        return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
+        return rates([], 0)
+    return rates([met(real, fake, reach(fake, nearest), nearest)], len(fake))
+
+
+@dataclass(frozen=True)
+class Met:
+    """What real samples say of generated ones: counts, and a bit for each of these."""
+
+    real: int
+    recalled: int
+    """Of them: those within the ball of a generated one."""
+    covered: int
+    """Those with a generated one in their own ball."""
+    around: int
+    """Over the generated ones, the balls of real ones that each lies in."""
+    nearest: int
+    """k of these balls."""
+    precise: npt.NDArray[np.bool_]
+    """(N,), which of the generated ones lie in a ball."""
+
+
+def met(real: Features, fake: Features, r_fake: Features, nearest: int) -> Met:
+    """The balls of `real` (M, F) and `fake` (N, F) reach to their kth neighbour among their own
+    kind: k = `nearest` of the real ones, and the radii (N,) of the others.
+    """
     n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
-    # a sample's ball reaches to its kth neighbour among its own kind
-    r_real, r_fake = _radii(real, n_real, nearest), _radii(fake, n_fake, nearest)
+    r_real = _radii(real, n_real, nearest)
     around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
     precise = np.zeros(len(fake), bool)
     recalled, covered = 0, 0
@@ -86,12 +110,27 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
         precise |= (cross <= r_real[rows, None]).any(0)
         recalled += int((cross <= r_fake[None]).any(1).sum())
         covered += int((cross.min(1) < r_real[rows]).sum())
+    return Met(len(real), recalled, covered, int(around.sum()), nearest, precise)
+
+
+def rates(parts: Sequence[Met], count: int) -> dict[str, float]:
+    """precision, recall, density and coverage of `count` samples, from what each part of the real
+    ones says; NaN without any.
+    """
+    if not parts:
+        return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
+    real = sum(part.real for part in parts)
     return {
-        "precision": float(precise.mean()),
-        "recall": recalled / len(real),
-        "density": float(around.mean() / nearest),
-        "coverage": covered / len(real),
+        "precision": float(np.any([part.precise for part in parts], axis=0).mean()),
+        "recall": sum(part.recalled for part in parts) / real,
+        "density": sum(part.around / count / max(part.nearest, 1) for part in parts),
+        "coverage": sum(part.covered for part in parts) / real,
     }
+
+
+def reach(x: Features, nearest: int) -> Features:
+    """Radii (N,) of samples' balls: to the `nearest`th neighbour of each among its own kind."""
+    return _radii(x, (x**2).sum(1), nearest)
 
 
 def neighbours(n_real: int, n_fake: int, nearest: int = NEAREST) -> int:

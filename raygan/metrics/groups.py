@@ -25,6 +25,8 @@ GROUPS = {
 AGAINST_REAL = ("density", "fid", "kid", "labels", "ngrams", "prdc")
 """Those that measure samples by held-out ones."""
 OVER_FEATURES = ("fid", "kid", "prdc")
+BY_PART = ("prdc",)
+"""Those that parts can be asked for, where nobody holds the whole (`metrics.by_part`)."""
 ALONE = ("gam2", "ais", "mixture")
 """Metrics over whole runs: one at a time, in service.judging, service.likelihood and
 service.export.
@@ -58,6 +60,8 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
         "classes": data.classifier is None or data.stack != 1,
         "labels": data.held_out_labels is None or data.stack != 1,
     }
+    if not data.whole:
+        unfit |= {group: group not in BY_PART for group in GROUPS}
     for group in groups:
         if unfit.get(group):
             fit = [g for g in GROUPS if not unfit.get(g)]
@@ -70,6 +74,8 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
 
 def default_groups(data: Samples) -> list[str]:
     """What a data set is scored by when nobody says otherwise."""
+    if not data.whole:
+        return list(BY_PART)
     if data.text:
         return ["ngrams"]
     if data.stack == 3:

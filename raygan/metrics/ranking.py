@@ -54,6 +54,7 @@ METRICS = {
         "share of real samples whose neighbourhood has a sample; of a continuum as well",
         ("prdc",),
     ),
+    "coverage_worst": Meaning("coverage of the part that is covered least", ("by_part",)),
     **{
         f"js{n}": Meaning(f"Jensen-Shannon divergence of {n}-grams", ("ngrams",), lower=True)
         for n in range(1, 5)
@@ -62,7 +63,7 @@ METRICS = {
 """Every score that raygan gives: its direction stands here and nowhere else. Over features a name
 has the extractor behind it (fid@pixels).
 """
-HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid")
+HEADLINES = ("high_quality", "score", "modes", "js4", "log_likelihood", "kid", "fid", "coverage")
 
 
 def lower_is_better(metric: str) -> bool:

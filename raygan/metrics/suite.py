@@ -42,6 +42,8 @@ class Suite:
         self.own = own
         self.failed: dict[str, str] = {}
         """Own metrics that gave no number at the last score, and why."""
+        self.parts: dict[str, float] = {}
+        """Where nobody holds the whole: the coverage of each part at the last score."""
         needs = any(g in OVER_FEATURES for g in self.groups)
         if features and not needs:
             raise ConfigError(
@@ -54,7 +56,9 @@ class Suite:
         self.real = data.held_out_batch(n_real, generator)
         self.labelled = Labelled.of(data, self.real, seed)
         self.labels = self.labelled and self.labelled.labels
-        self._real_features = self.extractor(self.real) if self.extractor else None
+        self._real_features = (
+            self.extractor(self.real) if self.extractor and len(self.real) else None
+        )
         self.protocol = Protocol(
             data=f"{data.name} ({data.modes.text})" if data.modes else data.name,
             split=data.split,
@@ -154,15 +158,10 @@ class Suite:
     def noise(self) -> Tensor:
         """Samples (n_fake, *shape) over the data's own range."""
         # 1 here, 2 for the ceiling: streams of their own, the same for every run over this data
-        generator = torch.Generator().manual_seed(1)
-        noise = torch.rand((self.n_fake, *self.data.shape), generator=generator)
         seen = torch.cat(
             [self.real, self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))]
         )
-        low, high = seen.amin(0), seen.amax(0)
-        if self.data.is_images:
-            low, high = torch.tensor(-1.0), torch.tensor(1.0)
-        return low + noise * (high - low)
+        return uniform(self.data, self.n_fake, seen, torch.Generator().manual_seed(1))
 
     def ceiling(self) -> dict[str, float]:
         """The scores of distinct real training samples against the held-out ones; NaN where those
@@ -180,6 +179,14 @@ class Suite:
     def trained_on(self) -> Tensor:
         """Distinct real training samples."""
         return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
+
+
+def uniform(data: Samples, count: int, seen: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise (count, *shape) over the range of pictures, or of the samples that were seen."""
+    low, high = seen.amin(0), seen.amax(0)
+    if data.is_images:
+        low, high = torch.tensor(-1.0), torch.tensor(1.0)
+    return low + torch.rand((count, *data.shape), generator=generator) * (high - low)
 
 
 def lowered(groups: Sequence[str], asked: int, n_fake: int, n_real: int) -> list[str]:

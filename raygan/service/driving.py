@@ -95,7 +95,7 @@ def drive(
             )  # fmt: skip
         # Before they close, too: what is measured is among the last words that they pass on.
         tell_trained(listeners)
-        known = measure(folder, setup, end)
+        known = measure(folder, setup, end, inline)
     return Run(folder.path.resolve(), known)
 
 

@@ -18,26 +18,33 @@ from raygan.controller.evaluator import Evaluator
 from raygan.controller.notices import SCORES
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import StaleEpochError
+from raygan.service.places import asking
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected
 from raygan.strategies.base import Setup
+from raygan.strategies.sources import sources_of
 from raygan.watching import tell
 
+APART = "its D would go on over parts of the data, which stay where their pairs live"
 
-def measure(folder: RunFolder, setup: Setup, end: dict[str, Any]) -> dict[str, Any]:
+
+def measure(folder: RunFolder, setup: Setup, end: dict[str, Any], inline: bool) -> dict[str, Any]:
     """What run.json says then, or would where there is no room for it (decision 54); end: its words
-    for how the run ended.
+    for how the run ended; inline: it was trained in this process.
     """
     tell("measuring floor and ceiling")
     # One for both, made where an error of it costs no run: its suite's real samples and
     # classifier need not be had twice.
-    evaluator = functools.cache(lambda: Evaluator(setup))
+    evaluator = functools.cache(lambda: Evaluator(setup, asking(setup, inline)))
     known = tell_protocols(folder, evaluator, end)
     if _rejects(setup):
         tell("sampling with rejection")
         last = Run(folder.path.resolve(), known)
-        folder.status(rejected=rejected(last, evaluator))
+        # its D would go on over samples that no other process than its pair's may hold
+        apart = sources_of(setup.config) and not inline
+        found = {"player": last.main_player, "missing": APART} if apart else None
+        folder.status(rejected=found or rejected(last, evaluator))
     tell("writing metrics.parquet")
     folder.telemetry.keep({"metrics.parquet": parquet(folder.path)})
     # who closes next may take its time, and that is none of this

@@ -17,7 +17,8 @@ from raygan.errors import (
 )
 from raygan.gan.device import chosen
 from raygan.gan.device import settle as settle_device
-from raygan.strategies.base import num_processes, with_data
+from raygan.metrics.by_part import Ask
+from raygan.strategies.base import Setup, load_data, num_processes, with_data
 from raygan.strategies.partition import with_parts
 from raygan.strategies.sources import component_of, sources_of
 from raygan.watching import tell
@@ -36,6 +37,28 @@ def hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
     tell("starting Ray" if address in ("auto", "local") else f"joining {address}")
     with cluster(address, config.resources.object_store_mb):
         yield
+
+
+def outlined(config: Config, inline: bool) -> Samples:
+    """The config's data; where nobody holds the whole all but the samples, each source read where
+    pairs live, so that it takes a Ray that is up. Raises DataError.
+    """
+    if inline or component_of(config).whole:
+        return load_data(config)
+    from raygan.actors.pair_sources import outline_there
+
+    return outline_there(config)
+
+
+def asking(setup: Setup, inline: bool) -> Ask | None:
+    """Has parts answer about samples, on Ray each in a process that reads it and ends; None: where
+    this is called, or there is a whole.
+    """
+    if inline or setup.data.whole:
+        return None
+    from raygan.actors.pair_sources import heard
+
+    return lambda question: heard(setup, question, {})
 
 
 def parted(config: Config, data: Samples, inline: bool) -> Samples:

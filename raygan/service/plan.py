@@ -13,6 +13,7 @@ from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
+from raygan.data.reading import spoken
 from raygan.gan.weights import num_words
 from raygan.service.autopack import not_batched
 from raygan.service.places import refuse_without_gpu
@@ -28,12 +29,17 @@ from raygan.strategies.base import (
 )
 from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.orders import Train
-from raygan.strategies.sources import component_of, source_component, sources_of, spoken
+from raygan.strategies.sources import component_of, source_component, sources_of
 
 PROBE = 3
 """Steps that the time is measured on."""
 PROCESS_MB = 260
 """Private memory of an actor with torch and Adam, measured on Ray 2.60."""
+
+ASKED = (
+    "               and what its held-out samples say of generated ones: counts, a bit for each"
+    " of these"
+)
 
 
 def plan_text(resolved: Resolved, address: str) -> str:
@@ -66,6 +72,8 @@ def plan_text(resolved: Resolved, address: str) -> str:
         (
             f"data           {data.name}: {len(data.train):,} training samples of shape"
             f" {data.shape}, {megabytes(data.train.nbytes + data.held_out.nbytes)} once a node"
+            if data.whole
+            else f"data           parts of shape {data.shape}, each where its pair lives"
         ),
         (
             f"networks       G {g // 4:,} and D {d // 4:,} numbers ({megabytes(g)}, {megabytes(d)})"
@@ -124,6 +132,7 @@ def _part_lines(setup: Setup) -> list[str]:
             " how many, their shape and classes,"
         ),
         "               a SHA-256, and of points each column's mean and deviation",
+        *(() if component.whole else [ASKED]),
     ]
 
 

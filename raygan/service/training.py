@@ -35,6 +35,7 @@ from raygan.controller.new_run import NameTaken
 from raygan.controller.run_folder import RunFolder, find_run
 from raygan.controller.versions import born
 from raygan.data.base import Samples
+from raygan.data.reading import stand_in
 from raygan.errors import (
     ConfigError,
     StaleEpochError,
@@ -45,7 +46,14 @@ from raygan.own.importing import refuse_while_loading
 from raygan.own.names import label
 from raygan.service.autopack import settle
 from raygan.service.driving import drive, told
-from raygan.service.places import check_abroad, check_placement, hosting, parted, room_for_actors
+from raygan.service.places import (
+    check_abroad,
+    check_placement,
+    hosting,
+    outlined,
+    parted,
+    room_for_actors,
+)
 from raygan.service.resuming import resume_run
 from raygan.service.runs.alive import who
 from raygan.service.runs.changes import changes
@@ -58,7 +66,8 @@ from raygan.service.runs.warm_start import sources, starting_point
 from raygan.service.scores.fitting import refuse_misfits
 from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
-from raygan.strategies.base import Setup, load_data, strategy_of
+from raygan.strategies.base import Setup, strategy_of
+from raygan.strategies.sources import component_of
 from raygan.watching import tell
 
 
@@ -109,16 +118,11 @@ def train(
     strategy = strategy_of(config)
     strategy.check_new(config)
     trained = sources(config)
-    data = load_data(config)
-    tell("checking the networks and the scores")
-    setup = Setup(config, data, torch.device("cpu"))
-    setup.parts(strategy.players(config)[0])  # refuses what cannot be built
-    refuse_misfits(setup, strategy.players(config))
-    strategy.check_setup(setup)
-    refuse_unscored(setup, require)
-    # Other runs' checkpoints are read before Ray is started: one that is damaged ends it here.
-    begin, origins = starting_point(setup, trained) if trained else (None, [])
+    # Sources that nobody has as a whole are read where pairs live: only once Ray is up.
+    early = inline or component_of(config).whole
+    ready = _ready(config, inline, trained, require) if early else None
     with hosting(config, address, inline):
+        data, setup, begin, origins = ready or _ready(config, inline, trained, require)
         packs: dict[str, Any] = {}
         tell("making the run")
         # Measured on this machine, and its number goes into the run's config: a run that is
@@ -147,6 +151,25 @@ def train(
         journal.storage = storage_of(folder.path)
         point_latest(folder.path)
         return drive(config, folder, journal, data, inline, started, listeners or [])
+
+
+def _ready(
+    config: Config, inline: bool, trained: Sequence[tuple[Run, str]], require: str | None
+) -> tuple[Samples, Setup, Checkpoint | None, list[dict[str, Any]]]:
+    """The data, what is built from them, and the checkpoint that it begins from, with its origins;
+    networks and scores fit. Raises a RayganError.
+    """
+    strategy = strategy_of(config)
+    data = outlined(config, inline)
+    tell("checking the networks and the scores")
+    setup = Setup(config, stand_in(data), torch.device("cpu"))
+    setup.parts(strategy.players(config)[0])  # refuses what cannot be built
+    refuse_misfits(setup, strategy.players(config))
+    strategy.check_setup(setup)
+    refuse_unscored(setup, require)
+    # Other runs' checkpoints are read before Ray is started: one that is damaged ends it here.
+    begin, origins = starting_point(setup, trained) if trained else (None, [])
+    return data, setup, begin, origins
 
 
 def _write(

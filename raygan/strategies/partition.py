@@ -24,10 +24,11 @@ from raygan.data.asking import settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.partition import Index, Part, members, needs_classes, with_labels
+from raygan.data.reading import part_of, read, spoken
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.strategies.roles import number_of
-from raygan.strategies.sources import component_of, own_source, read, source_component, spoken
+from raygan.strategies.sources import component_of, own_source, source_component
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""
@@ -138,22 +139,6 @@ def cut(component: DataComponent, config: Config, pair: str, whole: Samples) -> 
         parts={}, labels=with_labels(whole.labels, first),
         held_out_labels=with_labels(whole.held_out_labels, last),
     )  # fmt: skip
-
-
-def part_of(source: str, samples: Samples) -> Part:
-    """What may be known of it elsewhere."""
-    counts = dict[str, int]()
-    if samples.labels is not None:
-        counts = {name: int((samples.labels == i).sum()) for i, name in enumerate(samples.classes)}
-    return Part(
-        source,
-        len(samples.train),
-        len(samples.held_out),
-        samples.shape,
-        samples.sha256,
-        counts,
-        samples.scaling,
-    )
 
 
 def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Part]:

@@ -8,17 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
-
 from raygan.config import Config, load_component
 from raygan.data.asking import COLUMNS, settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
 from raygan.data.ranges import Unsure
-from raygan.data.record import Scaling
-from raygan.errors import ConfigError, DataError
-from raygan.own.calling import calling
-from raygan.own.names import label
+from raygan.data.reading import in_order, kind, read, spoken
+from raygan.errors import DataError
 
 
 def component_of(config: Config) -> DataComponent:
@@ -32,20 +28,6 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
     """What each pair's own SOURCE stands for; {} where there are none."""
     rule = component_of(config).partition
     return {} if isinstance(rule, str) else rule
-
-
-def read(component: DataComponent, seed: int) -> Samples:
-    """A data set's samples; what a user's own code raises, and what it gives that is none, is one
-    line.
-    """
-    with calling("data", component.name, "load"):
-        data = component.load(seed)
-    if not isinstance(data, Samples):
-        raise ConfigError(
-            f"data {label(component.name)}: load gives a {type(data).__name__}. Return"
-            " raygan.data.base.Samples."
-        )
-    return data
 
 
 def own_source(config: Config, pair: str, outline: Samples) -> Samples:
@@ -103,28 +85,6 @@ def read_alike(where: str, component: DataComponent, seed: int, outline: Samples
         raise DataError(f"{where} does not fit {outline.name}: {error}") from None
 
 
-def in_order(where: str, found: Samples, outline: Samples) -> Samples:
-    """Points with their columns in the order of the whole's, by name where both have names. Raises
-    DataError for other columns.
-    """
-    if not (found.columns and outline.columns) or found.columns == outline.columns:
-        return found
-    if sorted(found.columns) != sorted(outline.columns):
-        raise DataError(
-            f"{where} has columns {', '.join(found.columns[:20])}, {outline.name}"
-            f" {', '.join(outline.columns[:20])}. Name them alike."
-        )
-    order = [found.columns.index(name) for name in outline.columns]
-    train, held_out = (np.ascontiguousarray(a[:][:, order]) for a in (found.train, found.held_out))
-    freeze(train, held_out)
-    scaling = found.scaling
-    # one number scales all columns alike
-    if scaling and len(scaling.offset) > 1:
-        offset, factor = (tuple(v[i] for i in order) for v in (scaling.offset, scaling.factor))
-        scaling = Scaling(offset, factor)
-    return replace(found, train=train, held_out=held_out, scaling=scaling, columns=outline.columns)
-
-
 def source_component(config: Config, pair: str) -> DataComponent:
     """What reads a pair's SOURCE, with the settings of the whole's reader where it is of the same
     kind.
@@ -134,14 +94,3 @@ def source_component(config: Config, pair: str) -> DataComponent:
     own = {k: v for k, v in config.data.items() if not k.startswith("partition") and k != "path"}
     made = load_component("data", {**own, **spec} if spec["name"] == own.get("name") else spec)
     return cast(DataComponent, made)
-
-
-def spoken(component: DataComponent) -> str:
-    """A source in words: npz:a.npz."""
-    path = getattr(component, "path", None)
-    return f"{component.name}:{path}" if path else component.name
-
-
-def kind(data: Samples) -> str:
-    """Of its samples."""
-    return "text" if data.text else "pictures" if data.is_images else "points"

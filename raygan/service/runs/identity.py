@@ -10,17 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raygan.config import Config, Resolved
 from raygan.controller.bucket_copies import shown
 from raygan.data.asking import settled as settled_read
 from raygan.data.base import Samples
 from raygan.data.partition import Part
+from raygan.data.reading import part_of
+from raygan.data.record import Scaling
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.service.runs.run import Run
 from raygan.strategies.base import load_data, with_data
-from raygan.strategies.partition import own_parts, part_of, pinned
-from raygan.strategies.sources import sources_of
+from raygan.strategies.partition import own_parts, pinned
+from raygan.strategies.sources import component_of, sources_of
 
 
 def rooted(config: Config) -> Config:
@@ -70,7 +74,7 @@ def settled(resolved: Resolved) -> Resolved:
         raise ConfigError(
             f"data.partition: pairs have SOURCEs, and {resolved.config.data['name']} of the"
             f" {resolved.origins['data.name']} would be what scores are against. Name the whole:"
-            " --data SOURCE."
+            " --data SOURCE; or, where nobody has one, --data parts: scores are by part then."
         )
     config = pinned(rooted(resolved.config))
     resources = config.resources
@@ -91,6 +95,8 @@ def identity(data: Samples) -> dict[str, Any]:
     known: dict[str, Any] = {
         "name": data.name, "sha256": data.sha256, "split": data.split, "train": len(data.train)
     }  # fmt: skip
+    if not data.whole:
+        known |= {"train": data.distinct, "columns": list(data.columns), "scale": data.scale}
     if data.labels is not None and data.held_out_labels is not None:
         known["labels_sha256"] = fingerprint(data.labels, data.held_out_labels)
     return known | (
@@ -103,10 +109,22 @@ def known_data(info: Mapping[str, Any], config: Config, other: bool = False) -> 
     read as it was then. `other`: others are meant, which are asked about.
     """
     known = info.get("data")
+    if isinstance(known, Mapping) and not component_of(config).whole:
+        return remembered(info, known)
     if not (isinstance(known, Mapping) and known.get("sha256")):
         return load_data(config)
     # who asks for others by mistake is told that they are others, by whoever compares them
     return settled_read(lambda: load_data(config), lambda d: not (other and other_data(info, d)))
+
+
+def remembered(info: Mapping[str, Any], known: Mapping[str, Any]) -> Samples:
+    """What run.json knows of data that nobody holds as a whole: no part is read for it."""
+    none = np.empty((0, *info["shape"]), np.float32)
+    parts = {p: Part.of(part) for p, part in (known.get("parts") or {}).items()}
+    return Samples(
+        known["name"], none, none, split=known["split"], columns=tuple(known["columns"]),
+        scale=known["scale"], scaling=Scaling.of(info.get("scaling")), parts=parts, whole=False,
+    )  # fmt: skip
 
 
 def known_parts(info: Mapping[str, Any], data: Samples) -> Samples:

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from raygan.controller.bucket_copies import shown
+from raygan.controller.evaluator import asked_here
 from raygan.controller.lines import NOTES
+from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
@@ -21,9 +23,12 @@ from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import generators_of, said
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
-from raygan.strategies.base import mixed, strategy_of
+from raygan.strategies.base import Setup, mixed, strategy_of
 from raygan.strategies.roles import MIXTURE, ordered
 from raygan.watching import counted, tell
+
+CEILING, FLOOR = "ceiling (real data)", "floor (noise)"
+COVERED = "by part: share of its held-out samples that have a generated one near (coverage)"
 
 
 def result_table(run: Run) -> str:
@@ -69,8 +74,11 @@ def evaluate_runs(
         config = run.config
         tell(f"{run.name}: reading the data")
         data = run_data(run, other_data)
-        suite = Suite(
+        # parts that nobody holds as a whole are read here, one by one
+        setup = Setup(config, data, torch.device("cpu"))
+        suite = suite_of(
             data,
+            asked_here(setup),
             groups,
             n_fake=samples,
             n_real=samples,
@@ -83,11 +91,11 @@ def evaluate_runs(
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
             suite.protocol = replace(suite.protocol, sampling=said(config))
-        scores, drawn = (
-            {},
-            {"ceiling (real data)": suite.trained_on(), "floor (noise)": suite.noise()},
-        )
+        scores = dict[str, dict[str, float]]()
+        labelled = "labels" in suite.groups
+        drawn = {CEILING: suite.trained_on(), FLOOR: suite.noise()} if labelled else {}
         kept: dict[str, float] = {}
+        by_part = dict[str, dict[str, float]]()
         failed: dict[tuple[str, str], list[str]] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
@@ -96,11 +104,14 @@ def evaluate_runs(
             if reject:
                 kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
+            by_part[w] = suite.parts
             _note(failed, suite, w)
         tell(f"{run.name}: measuring floor and ceiling")
         floor = suite.floor()
+        by_part[FLOOR] = suite.parts
         _note(failed, suite, "noise")
         ceiling = suite.ceiling()
+        by_part[CEILING] = suite.parts
         _note(failed, suite, "real data")
         entry = {
             "run": shown(run.path),
@@ -111,9 +122,8 @@ def evaluate_runs(
             "ceiling": ceiling,
             "scores": scores,
             **({"kept": kept} if reject else {}),
-            **(
-                {"by_class": by_class, "held_out": suite.fair()} if "labels" in suite.groups else {}
-            ),
+            **({"by_class": by_class, "held_out": suite.fair()} if labelled else {}),
+            **({} if data.whole else {"by_part": by_part}),
         }
         for (metric, why), of in failed.items():
             NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
@@ -138,7 +148,11 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         protocol = protocol_line(entry["protocol"]["id"], entry["protocol"])
         told = ", ".join(f"{player} {share:.0%}" for player, share in entry.get("kept", {}).items())
         kept = [f"kept by their own D: {told}"] if told else []
-        blocks.append("\n".join([entry["run"], body, protocol, *kept, *class_table(entry)]))
+        blocks.append(
+            "\n".join(
+                [entry["run"], body, protocol, *kept, *class_table(entry), *part_table(entry)]
+            )
+        )
     return "\n\n".join(blocks)
 
 
@@ -149,3 +163,14 @@ def class_table(entry: Mapping[str, Any]) -> list[str]:
     fair, players = entry["held_out"], list(shares)
     rows = [[c, f"{fair[c]:.3f}", *(f"{shares[p].get(c, 0.0):.3f}" for p in players)] for c in fair]
     return ["", text_table(["class", "held out", *players], rows), CANNOT]
+
+
+def part_table(entry: Mapping[str, Any]) -> list[str]:
+    """A row a part, a column a generator: the share of its held-out samples that are covered; []
+    where there is a whole.
+    """
+    if not (shares := entry.get("by_part")):
+        return []
+    players = list(shares)
+    rows = [[part, *(f"{shares[p][part]:.3f}" for p in players)] for part in shares[FLOOR]]
+    return ["", text_table(["part", *players], rows), COVERED]

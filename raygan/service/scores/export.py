@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from raygan.config import Config, load_component
 from raygan.controller.bucket_copies import shown, typed
+from raygan.data.reading import refuse_parts
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.random_streams import Streams, sample_prior
@@ -58,6 +59,7 @@ def fit_mixture(run: Run, samples: int = 2000, seed: int = 0) -> dict[str, Any]:
             f"mixture: {run.name} has one generator. A mixture needs two pairs or more."
         )
     run, data = run.pinned(), run_data(run)
+    refuse_parts(data, "mixture")
     if data.text:
         raise ConfigError(
             f"mixture: {data.name} is text, of which no density is known. Use --metrics ngrams."

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raygan.data.reading import refuse_parts
 from raygan.errors import ConfigError
 from raygan.gan import steps as S
 from raygan.gan.optimizers import make_optimizer
@@ -51,6 +52,7 @@ def gam2(
     runs = [Run.load(p) for p in paths]
     refuse_twins([r.name for r in runs] + [control_name(runs[0], control)] * bool(control))
     data = run_data(runs[0])
+    refuse_parts(data, "gam2")
     refuse_unlike(runs, judges)
     if control:
         # Against what swapping is measured: the same settings, and pairs that never met.

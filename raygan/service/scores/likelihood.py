@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.controller.bucket_copies import shown
+from raygan.data.reading import refuse_parts
 from raygan.errors import ConfigError
 from raygan.gan.random_streams import Streams
 from raygan.metrics.ais import Ais, Decoder
@@ -45,6 +46,7 @@ def ais_runs(
     for path in paths:
         run = Run.load(path).pinned()
         data = run_data(run)
+        refuse_parts(data, "ais")
         settings = Ais(chains=chains, distributions=distributions)
         held = data.held_out_batch(points, torch.Generator().manual_seed(seed)).flatten(1)
         x = (held + 1) / 2 if data.is_images else held

@@ -31,6 +31,7 @@ from raygan.service.views.standing import Standing
 from raygan.service.views.stored import Show
 from raygan.strategies.base import strategy_of, threshold_of
 from raygan.strategies.roles import MIXTURE, Roles, ordered, role_of, with_verdicts
+from raygan.strategies.sources import sources_of
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 from raygan.service.views.meetings import gam2_matrix
@@ -111,8 +112,10 @@ def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None
 
 def _shown_to(run: Run, player: str, data: Samples) -> torch.Tensor | None:
     """Real samples of what this player's D has seen, (N, *shape); None where they are on another
-    machine.
+    machine, or its pair's own: a report is written unasked, and those leave their process for none.
     """
+    if sources_of(run.config):
+        return None
     try:
         # others than the run's are told above the report, once
         seen = data_seen(run, [player], data, other=True)[player]
@@ -208,7 +211,7 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
     """Real and generated samples in one plane: the first two principal components of the
     classifier's features (GAP, A.2).
     """
-    if not data.is_images:
+    if not (data.is_images and data.whole):
         return None
     real = data.held_out_batch(500, torch.Generator().manual_seed(0))
     players = ordered(show, roles)

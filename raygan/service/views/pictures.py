@@ -26,7 +26,8 @@ def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
     """A row a generator and one for real data, a column a step."""
     players = ordered(show, roles)
     steps = spread(sorted({s for by in show.values() for s in by}))
-    rows = [*players, "real data"]
+    rows = [*players, "real data"] if data.whole else players
+    frame = None if data.is_images else frame_of(data, show)
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(
             len(rows),
@@ -39,9 +40,9 @@ def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
             for j, step in enumerate(steps):
                 axis = axes[i][j]
                 if player == "real data":
-                    _draw(axis, _real(data), data, REAL)
+                    _draw(axis, _real(data), data, REAL, frame)
                 elif step in show[player]:
-                    _draw(axis, show[player][step], data, colour(player, roles))
+                    _draw(axis, show[player][step], data, colour(player, roles), frame)
                 else:
                     _empty(axis)
                 if i == 0:
@@ -66,7 +67,23 @@ def _empty(axis: Any) -> None:
     axis.patch.set_visible(False)
 
 
-def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any) -> None:
+Frame = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+def frame_of(data: Samples, show: Show) -> Frame:
+    """(low, high) of each column: the real data's, so that all panels and steps have one scale;
+    where nobody holds them, that of the middle 98 % of the last samples.
+    """
+    if data.whole:
+        return data.held_out[:].min(0), data.held_out[:].max(0)
+    last = np.concatenate([np.asarray(by[max(by)], float) for by in show.values()])
+    low, high = np.quantile(last, [0.01, 0.99], axis=0)
+    return low, high
+
+
+def _draw(
+    axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any, frame: Frame | None
+) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
@@ -76,8 +93,8 @@ def _draw(axis: Any, samples: npt.NDArray[np.generic], data: Samples, tint: Any)
         # vmin, vmax: matplotlib would stretch each picture to its own darkest and brightest.
         axis.imshow(tile(samples[:36], 6), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         return
-    # The frame is the real data's, so that all panels and steps have one scale.
-    low, high = data.held_out[:].min(0), data.held_out[:].max(0)
+    assert frame is not None, "points have one"
+    low, high = frame
     pad = 0.25 * (high - low).max() or 1.0
     if data.shape == (1,):
         axis.hist(samples[:, 0], 50, (low[0] - pad, high[0] + pad), color=tint)

@@ -35,7 +35,11 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def sheet(data: Samples) -> bytes | None:
-    """A PNG; None for samples that are neither pictures, points nor text."""
+    """A PNG; None for samples that are neither pictures, points nor text, and where nobody has them
+    all.
+    """
+    if not data.whole:
+        return None
     if data.text:
         image = lines(decode(data.train[:30], data.text))
     elif data.is_images:
@@ -56,8 +60,10 @@ def drawn(samples: npt.NDArray[np.generic], data: Samples) -> bytes | None:
     elif data.is_images:
         image = enlarged(np.asarray(samples[: ACROSS * ROWS], np.uint8))
     elif len(data.shape) == 1:
+        # where nobody holds the whole there is nothing to put them over
         real = np.asarray(data.train[:SHOWN])
-        image = compared(real, near(samples[:SHOWN], real))
+        made = np.asarray(samples[:SHOWN])
+        image = compared(real, near(made, real)) if len(real) else compared(made[:0], made)
     else:
         return None
     return as_png(image)

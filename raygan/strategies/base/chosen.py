@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from raygan.config import Config
 from raygan.data.base import Samples
+from raygan.data.reading import read
 from raygan.errors import ConfigError, RayganError, did_you_mean
 from raygan.losses.base import LossComponent
 from raygan.own.names import label
@@ -16,7 +17,7 @@ from raygan.strategies.base.component import StrategyComponent
 from raygan.strategies.base.members import pair_name
 from raygan.strategies.orders import Order, Train
 from raygan.strategies.partition import parts_of, with_parts
-from raygan.strategies.sources import component_of, read, sources_of
+from raygan.strategies.sources import component_of, sources_of
 
 
 class The:

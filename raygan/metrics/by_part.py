@@ -78,10 +78,9 @@ def answer(pair: str, part: Samples, question: Question) -> Met:
     drawn = part.real_batch(count, stream)
     if question.samples == "noise":
         drawn = uniform(part, count, torch.cat([shown, drawn]), stream)
-    fake = see(drawn)
-    # a share of none, or of one: nobody is its neighbour
-    if not len(fake):
+    if not count:  # its share of so few is none
         return Met(len(real), 0, 0, 0, k, np.zeros(0, bool))
+    fake = see(drawn)
     return met(real, fake, reach(fake, min(question.nearest, len(fake) - 1)), k)
 
 

@@ -16,6 +16,7 @@ from raygan.controller.files import write_within
 from raygan.data.base import Array, Samples
 from raygan.data.features import LABELS
 from raygan.data.odd import oddities
+from raygan.data.reading import kind
 from raygan.data.record import printable
 from raygan.data.rows import Rows
 from raygan.data.stored import Samplings
@@ -24,6 +25,7 @@ from raygan.service.runs.identity import identity
 from raygan.service.views.sheet import sheet
 from raygan.strategies.base import load_data, with_data
 from raygan.strategies.partition import with_parts
+from raygan.strategies.sources import sources_of
 
 NAMED = 8
 """Columns and classes that a line names."""
@@ -31,7 +33,12 @@ NAMED = 8
 
 def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
     """The config's data, and all that can be said of them as plain values. Raises DataError."""
+    if sources := sources_of(config):
+        # it is about these sources, and not about a run with so many pairs
+        config = config.model_copy(update={"num_pairs": len(sources)})
     data = with_parts(config, with_data(config), load_data(config))
+    if not data.whole:
+        return data, of_parts(data)
     record = (
         data.record.plain()
         if data.record
@@ -51,15 +58,30 @@ def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
     }
 
 
+def of_parts(data: Samples) -> dict[str, Any]:
+    """What can be said of samples that nobody holds as a whole."""
+    assert data.record is not None, "data parts tell what they are"
+    held_out = sum(part.held_out for part in data.parts.values())
+    return {
+        **data.record.plain(),
+        "data": identity(data),
+        "samples": {"train": data.distinct, "held_out": held_out, "split": data.split},
+        "each": {
+            "kind": kind(data),
+            "shape": list(data.shape),
+            **({"scaling": data.scaling.plain()} if data.scaling else {}),
+        },
+    }
+
+
 def each(data: Samples) -> dict[str, Any]:
     """Kind, shape, type and range of the samples as D is shown them; of points the scaling of each
     column too.
     """
-    kind = "text" if data.text else "pictures" if data.is_images else "points"
     smallest, largest = extremes(data.train)
     low, high = float(smallest.min()), float(largest.max())
     out: dict[str, Any] = {
-        "kind": kind,
+        "kind": kind(data),
         "shape": list(data.shape),
         "type": str(data.train.dtype),
         "range": [low, high],
@@ -139,9 +161,13 @@ def hints(record: Mapping[str, Any]) -> list[str]:
 
 def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
     """The report for people, one thing a line."""
-    each, samples, twice = found["each"], found["samples"], found["duplicates"]
+    each, samples = found["each"], found["samples"]
     out = data.record.lines() if data.record else [f"data {data.name}: built in"]
     total = samples["train"] + samples["held_out"]
+    parts = [f"part           {part.line(pair)}" for pair, part in data.parts.items()]
+    if not data.whole:
+        return [*out, *parts, "more           of one source each: raygan data SOURCE"]
+    twice = found["duplicates"]
     low, high = each["range"]
     how = f", {each['type']} {low:.4g} .. {high:.4g}"
     if each["kind"] == "pictures":
@@ -162,9 +188,9 @@ def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
         f"classes        {class_line(found['classes'])}",
         f"sha256         {data.sha256 or 'none: drawn by the seed of the run'}",
     ]
-    out += [f"part           {part.line(pair)}" for pair, part in data.parts.items()]
     return [
         *out,
+        *parts,
         *(f"hint           {h}" for h in found["hints"]),
         *(f"warning        {odd}" for odd in found["odd"]),
     ]
@@ -196,6 +222,11 @@ def write_sheet(data: Samples, out: Path) -> str:
     """The sheet as a file; what to tell. Raises ConfigError where that cannot be."""
     if out.suffix != ".png":
         raise ConfigError(f"--out {str(out)!r}: the sheet is a picture. Name it .png.")
+    if not data.whole:
+        raise ConfigError(
+            f"--out {str(out)!r}: nobody holds samples of all parts. Draw one source: raygan data"
+            " SOURCE --out FILE.png."
+        )
     if (drawn := sheet(data)) is None:
         raise ConfigError(
             f"--out {str(out)!r}: samples of shape {data.shape} cannot be drawn. Leave it out."

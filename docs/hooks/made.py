@@ -295,6 +295,7 @@ def scores() -> str:
         "modes": "points with known modes", "stacked": "stacked MNIST", "density": "points",
         "classes": "data with a classifier (MNIST)", "labels": "data with classes",
         "fid": "all but text", "kid": "all but text", "prdc": "all but text", "ngrams": "text",
+        "by_part": "`--data parts`",
     }  # fmt: skip
     rows = [
         [f"`{name}`", meaning.text, arrow(name), ", ".join(kinds[g] for g in meaning.groups)]

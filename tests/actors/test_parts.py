@@ -5,27 +5,33 @@ byte by byte.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import ray
 import torch
 
+import raygan
 from raygan.actors.executor import RayExecutor
-from raygan.actors.pair_sources import look_there
+from raygan.actors.pair_sources import heard, look_there
+from raygan.actors.player import SCORES
 from raygan.config import Config
+from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
 from raygan.errors import DataError
+from raygan.service.runs.run import Run
 from raygan.service.verify import compare, final_states
 from raygan.strategies.base import Setup, load_data, with_data
 from raygan.strategies.partition import with_parts
-from tests.conftest import setup_of, tiny_config
+from tests.conftest import TINY, setup_of, tiny_config
+from tests.data.test_partition import prepared, written
 
 pytestmark = [pytest.mark.ray, pytest.mark.exhaustive, pytest.mark.usefixtures("ray_session")]
 MASK = np.uint64(0xA5A5A5A5A5A5A5A5)
@@ -41,6 +47,17 @@ for pair in sys.argv[2:]:
     np.savez(f"{sys.argv[1]}/{pair}.npz", x=pictures)
 """
 """In another process, so that no canary is ever in this one."""
+TRAIN = """
+import json, sys
+import raygan
+from raygan.service.views.report import write_report
+values, folder, name = json.loads(sys.argv[1]), *sys.argv[2:]
+run = raygan.train(None, run_dir=folder, name=name, inline=name == "inline", **values)
+write_report(run)
+print("done", flush=True)
+input()
+"""
+"""A run and its report, in a process that stays to be looked into."""
 
 
 def hidden(pair: str) -> np.uint64:
@@ -100,6 +117,33 @@ def parted(root: Path, strategy: dict[str, Any] | None = None) -> Config:
     )
 
 
+class Watched(RayExecutor):
+    """Before it ends, it looks for canaries in all of its processes and in the object store."""
+
+    where: ClassVar[dict[str, list[str]]] = {}
+    looked: ClassVar[list[int]] = []
+
+    def close(self) -> None:
+        homes = {p: self.workers.places[p][1] for p in self.workers.actors}
+        others = (
+            {"evaluator": self.workers.places["evaluator"][1]}
+            if "evaluator" in self.workers.places
+            else {}
+        )
+        for pair in PAIRS:
+            needle = hidden(pair)
+            found = [
+                n
+                for n, pid in (homes | others | {"driver": os.getpid()}).items()
+                if any(held(b, needle) for b in memory(pid))
+            ]
+            store = list(memory(raylet(), "plasma"))
+            self.looked.append(sum(map(len, store)))
+            there = ["store"] if any(held(b, needle) for b in store) else []
+            self.where[pair] = [*found, *there]
+        super().close()
+
+
 @pytest.mark.parametrize("strategy", ["gap", "federated"])
 def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
     strategy: str, tmp_path: Path
@@ -107,34 +151,74 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
     """Federated: not in the centre's either."""
     config = parted(tmp_path, {"name": strategy, "swap_every": 3})
     data = with_parts(config, with_data(config), load_data(config), look_there)
-    where: dict[str, list[str]] = {}
-    looked: list[int] = []
-
-    class Watched(RayExecutor):
-        def close(self) -> None:
-            homes = {p: self.workers.places[p][1] for p in self.workers.actors}
-            others = (
-                {"evaluator": self.workers.places["evaluator"][1]}
-                if "evaluator" in self.workers.places
-                else {}
-            )
-            for pair in PAIRS:
-                needle = hidden(pair)
-                found = [
-                    n
-                    for n, pid in (homes | others | {"driver": os.getpid()}).items()
-                    if any(held(b, needle) for b in memory(pid))
-                ]
-                store = list(memory(raylet(), "plasma"))
-                looked.append(sum(map(len, store)))
-                where[pair] = [*found, *(["store"] if any(held(b, needle) for b in store) else [])]
-            super().close()
-
+    Watched.looked.clear()
     states = final_states(config, lambda: Watched("canary", Setup(config, data, CPU)), samples=540)
-    assert where == {p: [p] for p in PAIRS}, "each where it lives, and the search finds it there"
-    assert min(looked) > 1 << 20, "the object store was looked into"
+    seen = {p: [p] for p in PAIRS}
+    assert Watched.where == seen, "each where it lives, and the search finds it there"
+    assert min(Watched.looked) > 1 << 20, "the object store was looked into"
     for pair in PAIRS:
         assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
+
+
+def held_after(values: dict[str, Any], folder: Path, name: str) -> list[str]:
+    """Whose canaries are in the memory of a process that has trained so, and drawn the report."""
+    words = [sys.executable, "-c", TRAIN, json.dumps(values), str(folder), name]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert any(line == "done\n" for line in child.stdout), "it has trained"
+        found = [p for p in PAIRS if any(held(b, hidden(p)) for b in memory(child.pid))]
+        child.communicate("\n")
+    return found
+
+
+def test_scores_by_part_are_those_of_one_process_and_move_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole run without a whole, floor, ceiling and report included."""
+    subprocess.run([sys.executable, "-c", WRITE, str(tmp_path), *PAIRS], check=True)
+    partition = {p: f"npz:{tmp_path}/{p}.npz" for p in PAIRS}
+    values = {
+        **TINY, "data": {"name": "parts", "partition": partition}, "strategy": "federated",
+        "evaluation": {"every_steps": 6, "samples": 64},
+    }  # fmt: skip
+    monkeypatch.setattr("raygan.actors.executor.RayExecutor", Watched)
+    run = raygan.train(None, run_dir=tmp_path, name="ray", address="auto", **values)
+    assert Watched.where == {p: [p] for p in PAIRS}
+    # after its end, when floor, ceiling and the report have been drawn: in another process, since
+    # this one has read others' memory
+    assert held_after(values, tmp_path, "again") == []
+    store = list(memory(raylet(), "plasma"))
+    assert not any(held(b, hidden(p)) for b in store for p in PAIRS)
+    assert held_after(values, tmp_path, "inline") == [*PAIRS], "the search finds them there"
+    there = Run.load(tmp_path / "inline")
+    rows = [r.scored.drop(columns="elapsed") for r in (run, there)]
+    assert rows[0].equals(rows[1])
+    assert run.info["protocols"] == there.info["protocols"]
+
+
+class Gone:
+    """An actor that dies when it is asked; or has not read its part yet."""
+
+    def __init__(self, dies: bool) -> None:
+        self.dies = dies
+
+    def answer(self, pair: str, question: list[Any]) -> None:
+        if self.dies:
+            os._exit(1)
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_part_whose_holder_is_gone_is_read_anew(dies: bool, tmp_path: Path) -> None:
+    """A death costs no score: its pair comes back in its own time."""
+    config, _ = written(tmp_path)
+    partition = config.data["partition"]
+    config = config.model_copy(update={"data": {"name": "parts", "partition": partition}})
+    setup = prepared(config)
+    holder = ray.remote(num_cpus=0, concurrency_groups={SCORES: 1})(Gone).remote(dies)
+    here = Evaluator(setup)
+    there = Evaluator(setup, lambda question: heard(setup, question, {"pair-01": holder}))
+    samples = torch.randn(here.quick.n_fake, 2)
+    assert here.quick.score(samples) == there.quick.score(samples)
 
 
 STRATEGIES: list[dict[str, Any]] = [

@@ -13,6 +13,7 @@ from raygan.data.base import Samples
 from raygan.metrics.ranking import cannot_tell
 from raygan.service.runs.run import Run
 from raygan.service.scores.score_table import SKIP
+from raygan.service.views.chart import Chart
 from raygan.service.views.standing import FEW, Standing, standing
 from raygan.service.views.stored import Show
 
@@ -27,7 +28,15 @@ class Drawing:
     key: str
     title: str
     note: str
-    draw: Callable[[], bytes | None]
+    make: Callable[[], bytes | Chart | None]
+    """Curves are given before they are drawn: the report's reader may ask them things."""
+
+    def draw(self) -> bytes | None:
+        """As a PNG."""
+        from raygan.service.views.chart_png import drawn  # matplotlib takes half a second
+
+        made = self.make()
+        return drawn(made) if isinstance(made, Chart) else made
 
 
 def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawing]:

@@ -1,0 +1,155 @@
+"""Charts as JSON for the report's own script (`templates/charts.js`), small at any number of pairs.
+
+Nothing is left out unsaid: `Told.notes` are the sentences that stand beside a chart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygan.service.views.chart import Band, Chart, Line, Panel
+from raygan.service.views.chart_png import ALL, HALF, MEDIAN
+
+NUMBERS = 80_000
+"""In one chart: 128 pairs' are 600 KB, and a page of three such charts stays below 3 MB."""
+LEAST = 16
+"""Points of a curve; where not even these fit for all pairs, some pairs are left out."""
+
+
+@dataclass
+class Told:
+    """What a page's script is told."""
+
+    players: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Whose curves there are -> how they look; one control shows and hides them in all charts."""
+    charts: list[list[dict[str, Any]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Of each chart."""
+
+    def add(self, chart: Chart, order: Sequence[str]) -> int:
+        """A chart more; order: pairs, those first that stay where there is no room for all. Returns
+        its number.
+        """
+        kept = fitting(chart, order)
+        points = sum(len(line.at) + 1 for panel in chart.panels for line in _of(panel, kept))
+        most = max(LEAST, NUMBERS // max(1, points))
+        self.charts.append([self._panel(panel, kept, most) for panel in chart.panels])
+        self.notes.append(note(chart, kept, most))
+        return len(self.charts) - 1
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON."""
+        looks = [{"name": name, **look} for name, look in self.players.items()]
+        return {"players": looks, "charts": self.charts}
+
+    def _panel(self, panel: Panel, kept: set[str], most: int) -> dict[str, Any]:
+        places = list[list[float]]()
+        numbers = dict[tuple[float, ...], int]()
+
+        def place(values: Sequence[float]) -> int:
+            # In lockstep all players report at the same steps: told once.
+            key = tuple(map(_place, values))
+            if key not in numbers:
+                numbers[key] = len(places)
+                places.append(list(key))
+            return numbers[key]
+
+        lines = [self._line(line, most, place) for line in _of(panel, kept)]
+        return {
+            "name": panel.name, "axes": [{"key": k, "name": v} for k, v in panel.axes.items()],
+            "log": panel.log, "zero": panel.from_zero, "places": places, "lines": lines,
+            "levels": [vars(some) for some in panel.levels if math.isfinite(some.value)],
+            "bands": {x: _band(some) for x, some in panel.bands.items()},
+        }  # fmt: skip
+
+    def _line(self, line: Line, most: int, place: Any) -> dict[str, Any]:
+        at = thinned(line.values, most)
+        look = {"colour": line.colour, "dashes": line.dashes}
+        if line.player:
+            mine = self.players.setdefault(
+                line.player, {**look, "label": line.label, "named": False}
+            )
+            mine["named"] |= line.named
+        return {
+            "player": line.player, "label": line.label, **look, "width": line.width,
+            "marked": line.marked, "at": {x: place([v[i] for i in at]) for x, v in line.at.items()},
+            "values": [_value(line.values[i]) for i in at],
+        }  # fmt: skip
+
+
+def fitting(chart: Chart, order: Sequence[str]) -> set[str]:
+    """Players whose curves are in the chart: all; where there is no room, those that are named and
+    the first ones of `order`.
+    """
+    costs = dict[str, int]()
+    named = set[str]()
+    for line in (line for panel in chart.panels for line in panel.lines):
+        costs[line.player] = costs.get(line.player, 0) + LEAST * (len(line.at) + 1)
+        named |= {line.player} if line.named else set()
+    kept, room = {*named}, NUMBERS - sum(costs[p] for p in named)
+    ranks = {pair: rank for rank, pair in enumerate(order)}
+    for player in sorted(costs.keys() - named, key=lambda p: (ranks.get(p, len(ranks)), p)):
+        if (room := room - costs[player]) < 0:
+            break
+        kept.add(player)
+    return kept
+
+
+def thinned(values: Sequence[float], most: int) -> list[int]:
+    """Which points are kept: of each stretch the least, the greatest and the first gap; the ends.
+
+    >>> thinned([0, 1, 9, 1, 0, -5, 0, 1], 6)
+    [0, 2, 3, 5, 7]
+    >>> thinned([1, 2, 3], 6)
+    [0, 1, 2]
+    """
+    if len(values) <= most:
+        return [*range(len(values))]
+    kept = {0, len(values) - 1}
+    stretches = max(1, (most - 2) // 2)
+    edges = [len(values) * i // stretches for i in range(stretches + 1)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        there = [i for i in range(start, end) if math.isfinite(values[i])]
+        if there:
+            kept |= {min(there, key=values.__getitem__), max(there, key=values.__getitem__)}
+        kept |= {*[i for i in range(start, end) if not math.isfinite(values[i])][:1]}
+    return sorted(kept)
+
+
+def note(chart: Chart, kept: set[str], most: int) -> str:
+    """What the chart does not show, in words; "" where that is nothing."""
+    lines = [line for panel in chart.panels for line in panel.lines]
+    players = {line.player for line in lines if line.player}
+    out = []
+    if any(len(line.values) > most for line in lines if line.player in kept):
+        out.append(
+            f"Of a curve about {most} points are here: of each stretch its least and its greatest."
+        )
+    if left := len(players - kept):
+        out.append(f"There is no room for all: the curves of the {left} worst pairs are left out.")
+    return " ".join(out)
+
+
+def _of(panel: Panel, kept: set[str]) -> list[Line]:
+    return [line for line in panel.lines if line.player in kept]
+
+
+def _band(band: Band) -> Mapping[str, Any]:
+    return {
+        "count": band.count, "at": [_place(x) for x in band.at],
+        "quantiles": [[_value(v) for v in some] for some in band.quantiles],
+        "all": ALL, "half": HALF, "median": MEDIAN,
+    }  # fmt: skip
+
+
+def _place(value: float) -> float:
+    """A step as it is, seconds to a hundredth."""
+    return int(value) if value == int(value) else round(float(value), 2)
+
+
+def _value(value: float) -> float | None:
+    """Five digits; None for a gap, since JSON has no NaN."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

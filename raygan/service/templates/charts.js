@@ -12,11 +12,13 @@
   class Chart {
     constructor(root, panels) {
       Object.assign(this, { root, zoomed: null, stale: true, axis: panels[0].axes[0].key, ticked });
-      this.high = innerWidth < 640 ? 190 : 230;
+      this.high = innerWidth < 640 ? 170 : 230;
       const tools = make("div", "tools"), plots = make("div", "plots");
-      const button = (text, act) => {
+      const button = (text, says, act) => {
         const out = make("button", "", text);
         out.type = "button";
+        out.setAttribute("aria-label", says);
+        out.title = says;
         out.addEventListener("click", act);
         tools.append(out);
         return out;
@@ -32,9 +34,9 @@
         label.append(choice);
         tools.append(label);
       }
-      button("Zoom in", () => this.closer(.5));
-      button("Zoom out", () => this.closer(2));
-      this.back = button("Reset zoom", () => this.zoom(null));
+      button("+", "Zoom in", () => this.closer(.5));
+      button("\u2212", "Zoom out", () => this.closer(2));
+      this.back = button("Reset zoom", "Reset zoom", () => this.zoom(null));
       this.back.disabled = true;
       tools.append(make("span", "quiet", "Drag over a chart to zoom; double click: all."));
       plots.classList.toggle("alone", panels.length === 1);
@@ -56,7 +58,8 @@
       };
       const block = ([colour, covers]) => {
         const mark = make("i");
-        mark.style.background = colour + Math.round(255 * covers).toString(16);
+        const tint = colour + Math.round(255 * covers).toString(16);
+        mark.style.background = `linear-gradient(${tint}, ${tint}), #fff`;
         return mark;
       };
       panels.forEach((panel) => {

@@ -25,6 +25,15 @@ const plotting = (() => {
     return out;
   };
 
+  /* Ticks of a logarithmic axis: powers of ten; 2 and 5 times them where those are few. */
+  const decades = (low, high) => {
+    const out = [], few = Math.log10(high / low) < 3;
+    for (let k = Math.floor(Math.log10(low)); k <= Math.ceil(Math.log10(high)); k++)
+      for (const m of few ? [1, 2, 5] : [1]) out.push(+`${m}e${k}`);
+    const every = Math.ceil(out.length / 9);
+    return out.filter((v, i) => v >= low && v <= high && i % every === 0);
+  };
+
   class Plot {
     constructor(chart, panel) {
       Object.assign(this, { chart, panel, at: null, u: null });
@@ -56,7 +65,7 @@ const plotting = (() => {
       const tables = this.lines.map((l) => [l.x, l.y]);
       const series = [{}, ...this.lines.map((l) => ({
         stroke: l.colour, width: l.width + .4, dash: DASHES[l.dashes],
-        points: l.marked ? { show: true, size: 4, fill: l.colour } : {},
+        points: { size: 4, fill: l.colour },
       }))];
       const bands = [];
       if (band) {
@@ -91,7 +100,7 @@ const plotting = (() => {
       const marks = (how) => (u, all) => all.map((v) => v === null ? "" : how(v));
       return {
         width: Math.max(200, this.frame.clientWidth), height: this.chart.high, series, bands,
-        legend: { show: false }, padding: [8, 14, 0, 0],
+        legend: { show: false }, padding: [8, 24, 0, 0],
         scales: {
           x: { time: false, range: () => this.chart.zoomed || this.all },
           y: { distr: this.panel.log ? 3 : 1, range: (u, a, b) => this.range(a, b) },
@@ -100,6 +109,7 @@ const plotting = (() => {
           { ...shared, label: this.axis.name, labelSize: 16, labelFont: font, size: 26, gap: 3,
             space: 60, values: marks((v) => digits.format(v)) },
           { ...shared, space: 28, gap: 3, values: marks(said),
+            ...(this.panel.log ? { splits: (u, i, a, b) => decades(a, b), filter: (u, v) => v } : {}),
             size: (u, all) => 14 + 6.4 * Math.max(3, ...(all || []).map((v) => v.length)) },
         ],
         cursor: {

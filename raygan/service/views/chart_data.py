@@ -5,6 +5,7 @@ Nothing is left out unsaid: `Told.notes` are the sentences that stand beside a c
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,14 @@ from raygan.service.views.chart_png import ALL, HALF, MEDIAN
 
 NUMBERS = 80_000
 """In one chart: 128 pairs' are 600 KB, and a page of three such charts stays below 3 MB."""
+FINE = 400
+"""Points of a named curve where others need room too: about as many as a chart is wide."""
 LEAST = 16
 """Points of a curve; where not even these fit for all pairs, some pairs are left out."""
+
+
+Rooms = tuple[int, int]
+"""Points of a curve that is not named, and of one that is."""
 
 
 @dataclass
@@ -34,18 +41,18 @@ class Told:
         its number.
         """
         kept = fitting(chart, order)
-        points = sum(len(line.at) + 1 for panel in chart.panels for line in _of(panel, kept))
-        most = max(LEAST, NUMBERS // max(1, points))
+        most = rooms(chart, kept)
         self.charts.append([self._panel(panel, kept, most) for panel in chart.panels])
         self.notes.append(note(chart, kept, most))
         return len(self.charts) - 1
 
     def dump(self) -> dict[str, Any]:
-        """As JSON."""
+        """As JSON; players that are shown from the start come first, others by their names."""
         looks = [{"name": name, **look} for name, look in self.players.items()]
+        looks.sort(key=lambda look: (not look["named"], len(look["name"]), look["name"]))
         return {"players": looks, "charts": self.charts}
 
-    def _panel(self, panel: Panel, kept: set[str], most: int) -> dict[str, Any]:
+    def _panel(self, panel: Panel, kept: set[str], most: Rooms) -> dict[str, Any]:
         places = list[list[float]]()
         numbers = dict[tuple[float, ...], int]()
 
@@ -57,7 +64,7 @@ class Told:
                 places.append(list(key))
             return numbers[key]
 
-        lines = [self._line(line, most, place) for line in _of(panel, kept)]
+        lines = [self._line(line, most[line.named], place) for line in _of(panel, kept)]
         return {
             "name": panel.name, "axes": [{"key": k, "name": v} for k, v in panel.axes.items()],
             "log": panel.log, "zero": panel.from_zero, "places": places, "lines": lines,
@@ -75,7 +82,7 @@ class Told:
             mine["named"] |= line.named
         return {
             "player": line.player, "label": line.label, **look, "width": line.width,
-            "marked": line.marked, "at": {x: place([v[i] for i in at]) for x, v in line.at.items()},
+            "at": {x: place([v[i] for i in at]) for x, v in line.at.items()},
             "values": [_value(line.values[i]) for i in at],
         }  # fmt: skip
 
@@ -98,11 +105,22 @@ def fitting(chart: Chart, order: Sequence[str]) -> set[str]:
     return kept
 
 
+def rooms(chart: Chart, kept: set[str]) -> Rooms:
+    """Points of a curve: those that are shown from the start have more of them."""
+    lines = [line for panel in chart.panels for line in _of(panel, kept)]
+    of = {which: [len(line.at) + 1 for line in lines if line.named == which] for which in (0, 1)}
+    most = max(LEAST, NUMBERS // max(1, sum(of[1])))
+    if of[0]:
+        most = min(most, FINE)
+    rest = NUMBERS - sum(most * numbers for numbers in of[1])
+    return max(LEAST, min(most, rest // max(1, sum(of[0])))), most
+
+
 def thinned(values: Sequence[float], most: int) -> list[int]:
     """Which points are kept: of each stretch the least, the greatest and the first gap; the ends.
 
     >>> thinned([0, 1, 9, 1, 0, -5, 0, 1], 6)
-    [0, 2, 3, 5, 7]
+    [0, 2, 5, 7]
     >>> thinned([1, 2, 3], 6)
     [0, 1, 2]
     """
@@ -111,7 +129,7 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     kept = {0, len(values) - 1}
     stretches = max(1, (most - 2) // 2)
     edges = [len(values) * i // stretches for i in range(stretches + 1)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         there = [i for i in range(start, end) if math.isfinite(values[i])]
         if there:
             kept |= {min(there, key=values.__getitem__), max(there, key=values.__getitem__)}
@@ -119,16 +137,16 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     return sorted(kept)
 
 
-def note(chart: Chart, kept: set[str], most: int) -> str:
+def note(chart: Chart, kept: set[str], most: Rooms) -> str:
     """What the chart does not show, in words; "" where that is nothing."""
     lines = [line for panel in chart.panels for line in panel.lines]
-    players = {line.player for line in lines if line.player}
-    out = []
-    if any(len(line.values) > most for line in lines if line.player in kept):
-        out.append(
-            f"Of a curve about {most} points are here: of each stretch its least and its greatest."
-        )
-    if left := len(players - kept):
+    cut = {line.named for line in lines if len(line.values) > most[line.named]}
+    out = [
+        f"Of a long curve{'' if which else ' that is not shown at first'} about {most[which]}"
+        " points are here: of each stretch its least and its greatest."
+        for which in sorted(cut, reverse=True)
+    ]
+    if left := len({line.player for line in lines} - kept):
         out.append(f"There is no room for all: the curves of the {left} worst pairs are left out.")
     return " ".join(out)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from raygan.metrics.ranking import marked
 from raygan.service.runs.run import Run
+from raygan.service.runs.thinned import Curve
 from raygan.service.views import crowd
 from raygan.service.views.chart import Chart, Level, Line, Panel, Rows, bands, line_of
 from raygan.service.views.colours import MAIN, PAIRS, colour
@@ -34,8 +35,12 @@ def lines(
     named = {*found.of(curves, roles)}
     for player in ordered(curves, roles):
         main = role_of(player, roles).main
+        rows = curves[player]
+        if isinstance(rows, Curve):
+            # To a curve; what is told of all players at one step needs rows that all of them have.
+            rows = rows.peaks()
         line = line_of(
-            curves[player], axes, value, player=player, label=found.told(player),
+            rows, axes, value, player=player, label=found.told(player),
             colour=colour(player, roles), named=player in named, marked=marked, front=main,
             width=wide[main or (marked and player == MIXTURE)], dashes=found.dashes(player),
         )  # fmt: skip
@@ -121,7 +126,7 @@ def lag_over_time(run: Run) -> Chart | None:
     """How old the copies are that the global pair learns from, with the bound; None without a
     global pair.
     """
-    pulls = list(run.digest.pulls)
+    pulls = run.digest.pulls.peaks()
     if not pulls:
         return None
     bound = strategy_of(run.config).lag_bound(run.config)

@@ -29,9 +29,9 @@ const plotting = (() => {
   const decades = (low, high) => {
     const out = [], few = Math.log10(high / low) < 3;
     for (let k = Math.floor(Math.log10(low)); k <= Math.ceil(Math.log10(high)); k++)
-      for (const m of few ? [1, 2, 5] : [1]) out.push(+`${m}e${k}`);
-    const every = Math.ceil(out.length / 9);
-    return out.filter((v, i) => v >= low && v <= high && i % every === 0);
+      out.push(...(few ? [1, 2, 5] : [1]).map((m) => +`${m}e${k}`));
+    const there = out.filter((v) => v >= low && v <= high), every = Math.ceil(there.length / 7);
+    return there.filter((v, i) => i % every === 0);
   };
 
   class Plot {
@@ -97,19 +97,20 @@ const plotting = (() => {
     options(series, bands) {
       const grid = { stroke: "#e6e6e6", width: 1 }, font = "11px system-ui, sans-serif";
       const shared = { stroke: "#444444", grid, ticks: { ...grid, size: 5 }, font };
+      const { log } = this.panel;
       const marks = (how) => (u, all) => all.map((v) => v === null ? "" : how(v));
       return {
         width: Math.max(200, this.frame.clientWidth), height: this.chart.high, series, bands,
         legend: { show: false }, padding: [8, 24, 0, 0],
         scales: {
           x: { time: false, range: () => this.chart.zoomed || this.all },
-          y: { distr: this.panel.log ? 3 : 1, range: (u, a, b) => this.range(a, b) },
+          y: { distr: log ? 3 : 1, range: (u, a, b) => this.range(a, b) },
         },
         axes: [
           { ...shared, label: this.axis.name, labelSize: 16, labelFont: font, size: 26, gap: 3,
             space: 60, values: marks((v) => digits.format(v)) },
           { ...shared, space: 28, gap: 3, values: marks(said),
-            ...(this.panel.log ? { splits: (u, i, a, b) => decades(a, b), filter: (u, v) => v } : {}),
+            ...(log ? { splits: (u, i, a, b) => decades(a, b), filter: (u, v) => v } : {}),
             size: (u, all) => 14 + 6.4 * Math.max(3, ...(all || []).map((v) => v.length)) },
         ],
         cursor: {
@@ -164,12 +165,13 @@ const plotting = (() => {
 
     /* Of each curve the point nearest in x; of those that are there the nearest in y first. */
     nearest({ left, top }) {
-      const found = [];
+      const found = [], { min, max } = this.u.scales.x;
       this.lines.forEach((line, k) => {
         let best = null;
         line.x.forEach((x, i) => {
-          const off = line.y[i] === null ? Infinity : Math.abs(this.u.valToPos(x, "x") - left);
-          if (off < (best ? best.off : Infinity)) best = { line, k, i, off };
+          if (line.y[i] === null || x < min || x > max) return;
+          const off = Math.abs(this.u.valToPos(x, "x") - left);
+          if (!best || off < best.off) best = { line, k, i, off };
         });
         if (best) found.push(best);
       });

@@ -9,11 +9,13 @@ Both draw what is here, so no rule of what a curve is stands twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from raygan.service.runs.thinned import Curve
 
 BINS = 60
 """Places of a band, at most."""
@@ -114,16 +116,26 @@ def number(value: object) -> float:
 def band(curves: Mapping[str, Rows], x: str, y: str) -> Band | None:
     """All of them, their middle half and the median; None where nobody has a value."""
     at: dict[float, list[float]] = {}
-    for rows in curves.values():
-        for row in rows:
-            if _is_place(row.get(x)) and not math.isnan(value := number(row.get(y))):
-                at.setdefault(float(row[x]), []).append(value)
+    for place, value in (point for rows in curves.values() for point in _points(rows, x, y)):
+        at.setdefault(place, []).append(value)
     if not at:
         return None
     # Quantiles over the pairs at one place; in async no two of them report at the same step.
     where, parts = binned(at)
     found = np.array([np.quantile(p, (0, 0.25, 0.5, 0.75, 1)) for p in parts]).T
+    # Peaks widen what all of them cover; counted among the others they would move the quartiles.
+    for rows in curves.values():
+        for place, value in _points(rows.peaks(), x, y) if isinstance(rows, Curve) else ():
+            near = int(np.abs(np.subtract(where, place)).argmin())
+            found[0, near] = min(found[0, near], value)
+            found[4, near] = max(found[4, near], value)
     return Band(len(curves), where, found.tolist())
+
+
+def _points(rows: Rows, x: str, y: str) -> Iterator[tuple[float, float]]:
+    for row in rows:
+        if _is_place(row.get(x)) and not math.isnan(value := number(row.get(y))):
+            yield float(row[x]), value
 
 
 def bands(curves: Mapping[str, Rows], axes: Iterable[str], value: str) -> dict[str, Band]:

@@ -81,7 +81,10 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
         )
     metric = found.metric if found.metric in tracked else next(iter(tracked), None)
     if metric and len(run.pairs) > FEW:
-        note = "A lane a pair, the best at the end first."
+        every = max(scores.every for scores in digest.scored.values())
+        note = "A lane a pair, the best at the end first." + (
+            f" One of {every} rows is drawn." if every > 1 else ""
+        )
         out.append(
             Drawing(
                 "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)

@@ -13,7 +13,7 @@ import pytest
 
 from raygan.service.runs.run import Run
 from raygan.service.runs.thinned import Curve
-from raygan.service.views.chart import Chart, Line, Panel, line_of
+from raygan.service.views.chart import Chart, Line, Panel, band, line_of
 from raygan.service.views.chart_data import LEAST, NUMBERS, Told, thinned
 from raygan.service.views.report import write_report
 from tests.browser import Browser
@@ -114,6 +114,20 @@ def test_a_long_runs_peaks_are_not_passed_over() -> None:
         assert {0, peak, 321, 9999} <= {*steps}
         assert steps == sorted(set(steps))
         assert len(steps) <= 250
+
+
+def test_peaks_widen_a_band_and_move_no_quartile() -> None:
+    curves = {f"pair-{n:02d}": Curve(100) for n in range(20)}
+    for i in range(5000):
+        for n, curve in enumerate(curves.values()):
+            curve.add({"step": i, "loss": 99.0 if (n, i) == (3, 2345) else n / 20})
+    found = band(curves, "step", "loss")
+    assert found is not None
+    low, first, middle, third, high = found.quantiles
+    assert max(high) == 99.0
+    assert sum(v > 1 for v in high) == 1
+    assert ({*low}, max(third) < 0.75, min(first) > 0.2) == ({0.0}, True, True)
+    assert {*middle} == {0.475}
 
 
 def test_many_pairs_have_room_and_what_has_none_is_said() -> None:

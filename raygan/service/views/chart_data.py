@@ -14,8 +14,8 @@ from typing import Any
 from raygan.service.views.chart import Band, Chart, Line, Panel
 from raygan.service.views.chart_png import ALL, HALF, MEDIAN
 
-NUMBERS = 80_000
-"""In one chart: 128 pairs' are 600 KB, and a page of three such charts stays below 3 MB."""
+NUMBERS = 70_000
+"""In one chart: 600 KB at most, and a page with three such charts stays below 3 MB."""
 FINE = 400
 """Points of a named curve where others need room too: about as many as a chart is wide."""
 LEAST = 16

@@ -142,7 +142,7 @@ def test_many_pairs_have_room_and_what_has_none_is_said() -> None:
         assert "least and its greatest" in found.notes[number]
         assert "left out" not in found.notes[number]
     size = len(json.dumps(found.dump(), separators=(",", ":")))
-    assert size < 2_200_000, "beside half a MB of pictures"
+    assert size < 2_000_000, "beside less than a MB of pictures"
 
     crowd, players = Told(), 3000
     order = [f"pair-{n:03d}" for n in reversed(range(players))]

@@ -263,6 +263,7 @@ def test_the_wheel_alone_is_all_that_a_run_needs(wheel: Path, tmp_path: Path) ->
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(site)
         assert [n for n in packed.namelist() if n.endswith("licenses/LICENSE")]
+        assert [n for n in packed.namelist() if re.search(r"licenses/.*uplot\.LICENSE$", n)]
     command = [
         sys.executable,
         "-c",

@@ -12,65 +12,18 @@ when there are too many (`Thinned.every` says how many).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Mapping
 
 from raygan.service.runs.holding import BACK, kept_by, steps_of
 from raygan.service.runs.summary import Row, Summary
+from raygan.service.runs.thinned import MOST, Curve, Thinned
 
-MOST, LEAST, ALTOGETHER = 2000, 50, 20_000
+LEAST, ALTOGETHER = 50, 20_000
 """Points of a curve, and of all players' together."""
 COLUMNS = 1000
 """Of the picture of swaps, where there are more than MOST of them."""
 QUIET = ("pull", "slot", "swap")
 """Kinds of events that a picture shows."""
-T = TypeVar("T")
-
-
-class Thinned(Generic[T]):
-    """At most `most` of the items that were added, evenly spread, and always the last one.
-
-    >>> some = Thinned(4)
-    >>> for i in range(11):
-    ...     some.add(i)
-    >>> list(some), some.every
-    ([0, 4, 8, 10], 4)
-    """
-
-    def __init__(self, most: int = MOST) -> None:
-        self.most = most
-        self.every = 1
-        """One of so many is kept."""
-        self._kept: list[T] = []
-        self._count = 0
-        self.last: T | None = None
-
-    def add(self, item: T) -> None:
-        """The next one."""
-        if self._count % self.every == 0:
-            self._kept.append(item)
-            # Every second one goes, not the oldest: a picture shows the whole way, if more
-            # coarsely.
-            while len(self._kept) > self.most:
-                self._kept, self.every = self._kept[::2], 2 * self.every
-        self._count += 1
-        self.last = item
-
-    def keep(self, stays: Callable[[T], bool]) -> None:
-        """Those for which it says so."""
-        self._kept = [item for item in self if stays(item)]
-        # The next one has its turn after them, as it would have had.
-        self._count = len(self._kept) * self.every
-        self.last = self._kept[-1] if self._kept else None
-
-    def __iter__(self) -> Iterator[T]:
-        yield from self._kept
-        # The end of a curve is what is looked at first, and must not wait for its turn.
-        if self.last is not None and (self._count - 1) % self.every:
-            yield self.last
-
-    def __bool__(self) -> bool:
-        return self._count > 0
 
 
 class Seats:
@@ -126,14 +79,14 @@ class Digest(Summary):
 
     def _forget_rows(self) -> None:
         super()._forget_rows()
-        self.trained: dict[str, Thinned[Row]] = {}
-        self.scored: dict[str, Thinned[Row]] = {}
+        self.trained: dict[str, Curve] = {}
+        self.scored: dict[str, Curve] = {}
 
     def _forget_events(self) -> None:
         super()._forget_events()
         self.loud: deque[Row] = deque(maxlen=40)
         """Events that no picture shows."""
-        self.pulls: Thinned[Row] = Thinned()
+        self.pulls = Curve()
         self.slots: Thinned[Row] = Thinned()
         self.seats = Seats()
 
@@ -155,9 +108,9 @@ class Digest(Summary):
             self.loud.append(event)
 
 
-def _curve(curves: dict[str, Thinned[Row]], player: str) -> Thinned[Row]:
+def _curve(curves: dict[str, Curve], player: str) -> Curve:
     if player not in curves:
-        curves[player] = Thinned(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
+        curves[player] = Curve(max(LEAST, min(MOST, ALTOGETHER // (len(curves) + 1))))
         # Now and then: the more players, the fewer points of each.
         if len(curves) & (len(curves) - 1) == 0:
             for some in curves.values():

@@ -1,17 +1,61 @@
-"""Pictures over steps and seconds: scores, training, the age of copies, where the time went."""
+"""Curves over steps and seconds: scores, training, the age of copies; and where the time went."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from raygan.metrics.ranking import marked
 from raygan.service.runs.run import Run
+from raygan.service.runs.thinned import Curve
 from raygan.service.views import crowd
+from raygan.service.views.chart import Chart, Level, Line, Panel, Rows, bands, line_of
 from raygan.service.views.colours import MAIN, PAIRS, colour
-from raygan.service.views.paper import STYLE, legend, plt, png
+from raygan.service.views.paper import STYLE, plt, png
 from raygan.service.views.standing import FEW, Standing
 from raygan.strategies.base import strategy_of
 from raygan.strategies.roles import MIXTURE, ordered, role_of
+
+OVER_STEPS, OVER_BOTH = {"step": "step"}, {"step": "step", "elapsed": "seconds"}
+
+
+def lines(
+    curves: Mapping[str, Rows],
+    value: str,
+    run: Run,
+    found: Standing,
+    axes: Mapping[str, str] = OVER_STEPS,
+    wide: tuple[float, float] = (0.9, 1.8),
+    marked: bool = False,
+) -> list[Line]:
+    """A line a player that has such a value, the main one first and wider; of many pairs the chosen
+    ones are named.
+    """
+    roles, out = run.roles, list[Line]()
+    named = {*found.of(curves, roles)}
+    for player in ordered(curves, roles):
+        main = role_of(player, roles).main
+        rows = curves[player]
+        if isinstance(rows, Curve):
+            # To a curve; what is told of all players at one step needs rows that all of them have.
+            rows = rows.peaks()
+        line = line_of(
+            rows, axes, value, player=player, label=found.told(player),
+            colour=colour(player, roles), named=player in named, marked=marked, front=main,
+            width=wide[main or (marked and player == MIXTURE)], dashes=found.dashes(player),
+        )  # fmt: skip
+        if line.values:
+            out.append(line)
+    return out
+
+
+def crowds(
+    curves: Mapping[str, Rows], value: str, found: Standing, axes: Mapping[str, str] = OVER_STEPS
+) -> dict[str, Any]:
+    """The bands of all pairs, where they are many."""
+    if len(found.gone) <= FEW:
+        return {}
+    return bands({p: curves[p] for p in found.gone if p in curves}, axes, value)
 
 
 def scores_over_time(
@@ -20,60 +64,33 @@ def scores_over_time(
     floor: dict[str, float],
     ceiling: dict[str, float],
     found: Standing,
-) -> bytes:
+) -> Chart:
     """Each score against steps and against seconds; ceiling and floor dashed; of many pairs bands
     and the chosen ones.
     """
     scored = run.digest.scored
-    roles = run.roles
-    players = found.of(ordered(scored, roles), roles)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(metrics),
-            2,
-            figsize=(9.6, 2.3 * len(metrics)),
-            squeeze=False,
-            layout="constrained",
-            sharey="row",
+    panels = [
+        Panel(
+            marked([metric], floor, ceiling)[0],
+            OVER_BOTH,
+            lines(scored, metric, run, found, OVER_BOTH, (1.0, 2.2), marked=True),
+            limits(metric, floor, ceiling),
+            crowds(scored, metric, found, OVER_BOTH),
         )
-        for i, metric in enumerate(metrics):
-            for j, (x, label) in enumerate((("step", "step"), ("elapsed", "seconds"))):
-                axis = axes[i][j]
-                if len(found.gone) > FEW:
-                    crowd.band(axis, {p: scored[p] for p in found.gone if p in scored}, x, metric)
-                for player in players:
-                    mine = [r for r in scored[player] if metric in r]
-                    main = role_of(player, roles).main
-                    wide = 2.2 if main or player == MIXTURE else 1.0
-                    axis.plot(
-                        [r[x] for r in mine], [r[metric] for r in mine],
-                        color=colour(player, roles), linewidth=wide, linestyle=found.dashes(player),
-                        marker="o", markersize=2.5, label=found.told(player),
-                        zorder=3 if main else 2,
-                    )  # fmt: skip
-                if metric in ceiling:
-                    axis.axhline(
-                        ceiling[metric],
-                        color="#222222",
-                        linestyle="--",
-                        linewidth=0.8,
-                        label="ceiling (real data)",
-                    )
-                # Noise may be far off the picture (an FID of 500 beside 30), and would press all
-                # curves flat.
-                if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
-                    axis.axhline(
-                        floor[metric],
-                        color="#999999",
-                        linestyle=":",
-                        linewidth=1.0,
-                        label="floor (noise)",
-                    )
-                if i == len(metrics) - 1:
-                    axis.set_xlabel(label)
-            axes[i][0].set_ylabel(marked([metric], floor, ceiling)[0])
-        legend(figure, axes[0][1])
-    return png(figure)
+        for metric in metrics
+    ]
+    return Chart(panels, 2.3)
+
+
+def limits(metric: str, floor: dict[str, float], ceiling: dict[str, float]) -> list[Level]:
+    """What real data and noise reach."""
+    out = list[Level]()
+    if metric in ceiling:
+        out.append(Level("ceiling (real data)", ceiling[metric]))
+    # Noise may be far off the picture (an FID of 500 beside 30), and would press all curves flat.
+    if metric in floor and abs(floor[metric]) < 20 * (abs(ceiling.get(metric, 1)) + 1):
+        out.append(Level("floor (noise)", floor[metric], "#999999", ":"))
+    return out
 
 
 TRAINING = {
@@ -85,62 +102,39 @@ TRAINING = {
 }
 
 
-def training_curves(run: Run, found: Standing) -> bytes:
+def training_curves(run: Run, found: Standing) -> Chart:
     """Losses, D's accuracy and first-layer gradient sizes of every player; of many pairs bands and
     the chosen ones.
     """
     trained = run.digest.trained
-    roles = run.roles
-    players = found.of(ordered(trained, roles), roles)
     fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            -(-len(fields) // 2),
-            2,
-            figsize=(9.6, 2.2 * -(-len(fields) // 2)),
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis in axes.flat[len(fields) :]:
-            axis.axis("off")
-        for axis, field in zip(axes.flat, fields, strict=False):
-            if len(found.gone) > FEW:
-                crowd.band(axis, {p: trained[p] for p in found.gone if p in trained}, "step", field)
-            for player in players:
-                mine, main = [r for r in trained[player] if field in r], role_of(player, roles).main
-                axis.plot(
-                    [r["step"] for r in mine], [r[field] for r in mine],
-                    color=colour(player, roles), linewidth=1.8 if main else 0.9,
-                    linestyle=found.dashes(player), label=found.told(player),
-                    zorder=3 if main else 2,
-                )  # fmt: skip
-            axis.set_title(TRAINING[field], fontsize=9)
+    panels = [
+        Panel(
+            TRAINING[field],
+            OVER_STEPS,
+            lines(trained, field, run, found),
+            bands=crowds(trained, field, found),
             # Gradients vanish and explode by powers of ten (training pitfalls).
-            if field.startswith("grad"):
-                axis.set_yscale("log")
-        legend(figure, axes.flat[0])
-    return png(figure)
+            log=field.startswith("grad"),
+        )
+        for field in fields
+    ]
+    return Chart(panels, 2.2)
 
 
-def lag_over_time(run: Run) -> bytes | None:
+def lag_over_time(run: Run) -> Chart | None:
     """How old the copies are that the global pair learns from, with the bound; None without a
     global pair.
     """
-    pulls = list(run.digest.pulls)
+    pulls = run.digest.pulls.peaks()
     if not pulls:
         return None
     bound = strategy_of(run.config).lag_bound(run.config)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(9.6, 1.9), layout="constrained")
-        axis.plot([e["step"] for e in pulls], [e["lag"] for e in pulls], color=MAIN, linewidth=1.5)
-        if bound is not None:
-            axis.axhline(bound, color="#222222", linestyle="--", linewidth=0.8)
-            at, where = (1, bound), ("axes fraction", "data")
-            axis.annotate(f"bound {bound}", at, xycoords=where, ha="right", va="bottom", fontsize=8)
-        axis.set_ylim(0, max(bound or 0, *(e["lag"] for e in pulls)) * 1.25 + 0.5)
-        axis.set_xlabel("step of the global pair")
-        axis.set_ylabel("mean lag (steps)")
-    return png(figure)
+    main = next((p for p, role in run.roles.items() if role.main), "")
+    axes = {"step": "step of the global pair"}
+    line = line_of(pulls, axes, "lag", label=main, player=main, colour=MAIN, width=1.5)
+    levels = [] if bound is None else [Level(f"bound {bound}", bound)]
+    return Chart([Panel("mean lag (steps)", axes, [line], levels, from_zero=True)], 1.9, across=1)
 
 
 def phases(run: Run) -> bytes:

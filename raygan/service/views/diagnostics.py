@@ -23,7 +23,9 @@ from raygan.networks.base import odds
 from raygan.service.runs.identity import data_seen
 from raygan.service.runs.run import Run
 from raygan.service.runs.verdicts import newest_verdicts
+from raygan.service.views.chart import Chart, Panel, line_of, number
 from raygan.service.views.colours import MAIN, REAL, colour
+from raygan.service.views.curves import OVER_STEPS
 from raygan.service.views.paper import STYLE, legend, png
 from raygan.service.views.pictures import panels
 from raygan.service.views.sheet import tile
@@ -39,9 +41,11 @@ from raygan.service.views.meetings import gam2_matrix
 WALKED = 9
 """Pictures a dimension."""
 DIMENSIONS = 4
+COSTS = (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", MAIN))
+"""Field, dashes, colour."""
 
 
-def generalisation(run: Run) -> bytes | None:
+def generalisation(run: Run) -> Chart | None:
     """D's cost on training and on held-out batches, mean over the pairs (GAP, Fig. 6)."""
     at: dict[int, list[Mapping[str, Any]]] = {}
     pairs = set(run.pairs)
@@ -50,16 +54,16 @@ def generalisation(run: Run) -> bytes | None:
             at.setdefault(row["step"], []).append(row)
     if not at:
         return None
-    steps = sorted(at)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(9.6, 2.2), layout="constrained")
-        for key, style, tint in (("cost_train", "-", "#5b4fc7"), ("cost_held_out", "--", MAIN)):
-            mean = [np.mean([r[key] for r in at[s]]) for s in steps]
-            axis.plot(steps, mean, style, color=tint, linewidth=1.2, label=key.replace("_", " "))
-        axis.set_xlabel("step")
-        axis.set_ylabel("cost of D")
-        legend(figure, axis)
-    return png(figure)
+    means = [
+        {"step": s, **{key: np.mean([number(r.get(key)) for r in at[s]]) for key, _, _ in COSTS}}
+        for s in sorted(at)
+    ]
+    lines = [
+        line_of(means, OVER_STEPS, key, label=key.replace("_", " "), colour=tint, dashes=dashes,
+                width=1.2)
+        for key, dashes, tint in COSTS
+    ]  # fmt: skip
+    return Chart([Panel("cost of D", OVER_STEPS, lines)], 2.2, across=1)
 
 
 def verdict_histograms(run: Run, data: Samples, found: Standing) -> bytes | None:
@@ -250,8 +254,8 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
 
 def collect(
     run: Run, show: Show, data: Samples, found: Standing
-) -> Sequence[tuple[str, str, bytes | None]]:
-    """(title, sentence, PNG) for the report, in its order."""
+) -> Sequence[tuple[str, str, bytes | Chart | None]]:
+    """(title, sentence, picture) for the report, in its order."""
     judged = newest_verdicts(run)
     return [
         ("GAM-II",

@@ -4,7 +4,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from raygan.data.base import Samples
 from raygan.metrics.ranking import cannot_tell
 from raygan.service.runs.run import Run
+from raygan.service.runs.thinned import Curve, Thinned
 from raygan.service.scores.score_table import SKIP
+from raygan.service.views.chart import Chart
 from raygan.service.views.standing import FEW, Standing, standing
 from raygan.service.views.stored import Show
 
@@ -27,7 +29,15 @@ class Drawing:
     key: str
     title: str
     note: str
-    draw: Callable[[], bytes | None]
+    make: Callable[[], bytes | Chart | None]
+    """Curves are given before they are drawn: the report's reader may ask them things."""
+
+    def draw(self) -> bytes | None:
+        """As a PNG."""
+        from raygan.service.views.chart_png import drawn  # matplotlib takes half a second
+
+        made = self.make()
+        return drawn(made) if isinstance(made, Chart) else made
 
 
 def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawing]:
@@ -39,7 +49,6 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
 
     digest, roles = run.digest, run.roles
     entry, out = entry_of(run), list[Drawing]()
-    drawn = f"One of {digest.thinned} rows is drawn." if digest.thinned > 1 else ""
     tracked = _tracked(run, entry, found.metric)
     if show and not data.text:
         out.append(
@@ -59,8 +68,8 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
     if tracked:
         note = (
             "Against steps, and against seconds of wall time; the mixture is not a single"
-            " generator."
-        )
+            f" generator. {_rows_of(digest.scored)}"
+        ).strip()
         floor, ceiling = entry["floor"], entry["ceiling"]
         out.append(
             Drawing(
@@ -72,7 +81,10 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
         )
     metric = found.metric if found.metric in tracked else next(iter(tracked), None)
     if metric and len(run.pairs) > FEW:
-        note = "A lane a pair, the best at the end first."
+        every = max(scores.every for scores in digest.scored.values())
+        note = "A lane a pair, the best at the end first." + (
+            f" One of {every} rows is drawn." if every > 1 else ""
+        )
         out.append(
             Drawing(
                 "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)
@@ -80,9 +92,17 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
         )
     if digest.trained:
         out.append(
-            Drawing("training", "Training", drawn, lambda: curves.training_curves(run, found))
+            Drawing(
+                "training",
+                "Training",
+                _rows_of(digest.trained),
+                lambda: curves.training_curves(run, found),
+            )
         )
-    note = "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
+    note = (
+        "Mean over the local pairs' copies in use, in steps; dashed: the bound of this tempo."
+        f" {_rows_of({'': digest.pulls})}"
+    ).strip()
     out.append(
         Drawing(
             "lag",
@@ -98,8 +118,8 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
     out.append(Drawing("swaps", "Who met whom", note, lambda: meetings.swap_ribbons(run)))
     note = (
         "PMGAN: how strongly each generator is pushed off the others, and how old the judge's view"
-        " of it was."
-    )
+        f" of it was. {_rows_of({'': digest.slots})}"
+    ).strip()
     out.append(
         Drawing("slots", "Balance and lag", note, lambda: slots.balance_over_time(run, found))
     )
@@ -109,6 +129,14 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
     )
     out.append(Drawing("raster", "Slots", note, lambda: slots.slot_raster(run)))
     return out
+
+
+def _rows_of(curves: Mapping[str, Thinned[Any]]) -> str:
+    """How many of the logs' rows are drawn; "" where all are."""
+    every = max((curve.every for curve in curves.values()), default=1)
+    peaks = any(isinstance(curve, Curve) for curve in curves.values())
+    ends = ", and of each stretch its least and its greatest value" if peaks else ""
+    return f"One of {every} rows is drawn{ends}." if every > 1 else ""
 
 
 def entry_of(run: Run) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from raygan.controller import bucket_copies
 from raygan.controller.files import read_plain, write_within
@@ -23,6 +24,8 @@ from raygan.service.runs.identity import data_note, known_data
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
+from raygan.service.views.chart import Chart
+from raygan.service.views.chart_data import Told
 from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
 from raygan.service.views.standing import Standing, actors, answers, cost_line
@@ -34,6 +37,8 @@ from raygan.watching import counted, tell
 TEMPLATES = Path(__file__).parents[1] / "templates"
 FIRST = ("Scores", "All pairs", "Samples over time")
 """Pictures that are open; the others are folded."""
+Made = tuple[str, str, bytes | Chart | None]
+"""(title, sentence, picture)."""
 LONGEST = 200
 """Characters of an event's field."""
 
@@ -49,24 +54,23 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     protocols = info.get("protocols", {})
     entry, digest, scores = entry_of(run), run.digest, run.scores()
     found, show = pictured(run)
-    drawn = counted("writing the report: pictures", drawings(run, data, found, show))
-    made = [(drawing.title, drawing.note, drawing.draw()) for drawing in drawn]
+    charts, made = Told(), list[tuple[str, str, str, int | None]]()
+    for drawing in counted("writing the report: pictures", drawings(run, data, found, show)):
+        made += picture((drawing.title, drawing.note, drawing.make()), charts, found)
     tell("writing the report: what the networks say")
-    made += diagnostics.collect(run, show, data, found)
-    made.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
+    others: list[Made] = [*diagnostics.collect(run, show, data, found)]
+    others.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
     if info.get("elapsed"):
-        made.append(
-            (
-                "Where the time went, and what it cost",
-                cost_line(info, actors(run)),
-                curves.phases(run),
-            )
-        )
+        cost = cost_line(info, actors(run))
+        others.append(("Where the time went, and what it cost", cost, curves.phases(run)))
+    for what in others:
+        made += picture(what, charts, found)
     # autoescape: names, events and own texts may have been written by a stranger. Strict: a name
     # that a template misspells is an error in a test, not a gap in a report.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     html = environment.get_template("report.html.j2").render(
         run=run,
         info=info,
@@ -85,9 +89,9 @@ def write_report(run: Run, out: Path | None = None) -> Path:
                 *filter(None, [steps_line(scores)]),
             ]
         ),
-        pictures=[
-            (t, text, base64.b64encode(raw).decode()) for t, text, raw in made if raw is not None
-        ],
+        pictures=made,
+        charts=charts,
+        asset=asset,
         first=FIRST,
         events=list(digest.loud),
         hidden_events=sum(n for kind, n in digest.counts.items() if kind not in QUIET)
@@ -113,6 +117,25 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             f" raygan report {bucket_copies.typed(run.path)} -o FILE"
         ) from None
     return root / name
+
+
+def picture(what: Made, charts: Told, found: Standing) -> list[tuple[str, str, str, int | None]]:
+    """(title, sentence, PNG, number of its chart): curves are a chart for the page's script, and a
+    PNG for print and where no script runs; [] where there is nothing to see.
+    """
+    from raygan.service.views.chart_png import drawn
+
+    title, text, made = what
+    if made is None:
+        return []
+    number = charts.add(made, found.order) if isinstance(made, Chart) else None
+    raw = drawn(made) if isinstance(made, Chart) else made
+    return [(title, text, base64.b64encode(raw).decode(), number)]
+
+
+def asset(name: str) -> Markup:
+    """A script or style of our own package, as it is."""
+    return Markup((TEMPLATES / name).read_text().strip())
 
 
 def data_sheet(run: Run, data: Samples) -> bytes | None:

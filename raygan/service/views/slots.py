@@ -6,41 +6,34 @@ import numpy as np
 
 from raygan.service.runs.run import Run
 from raygan.service.views import crowd
-from raygan.service.views.colours import colour
-from raygan.service.views.paper import STYLE, legend, png
-from raygan.service.views.standing import FEW, Standing
+from raygan.service.views.chart import Chart, Panel
+from raygan.service.views.curves import crowds, lines
+from raygan.service.views.paper import STYLE, png
+from raygan.service.views.standing import Standing
 
 import matplotlib.pyplot as plt  # isort: skip  (pictures chooses the backend)
 
 
-def balance_over_time(run: Run, found: Standing) -> bytes | None:
+def balance_over_time(run: Run, found: Standing) -> Chart | None:
     """PMGAN: beta of each generator, and how far behind the judge's view of a generator was."""
     slots, trained = list(run.digest.slots), run.digest.trained
     if not slots:
         return None
-    roles = run.roles
-    with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.4), layout="constrained")
-        weighed = sorted({p for e in slots for p in e["beta"]})
-        if len(found.gone) > FEW:
-            betas = {
-                p: [{"step": e["step"], "beta": e["beta"].get(p)} for e in slots] for p in weighed
-            }
-            crowd.band(left, betas, "step", "beta")
-            crowd.band(right, {p: trained.get(p, ()) for p in run.pairs}, "step", "lag")
-        for p in found.of(weighed, roles):
-            mine = [(e["step"], e["beta"][p]) for e in slots if p in e["beta"]]
-            left.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1, label=p)
-        left.set_title("beta: weight of keeping apart", fontsize=9)
-        left.set_xlabel("step of the judge")
-        legend(figure, left)
-        for p in found.of(run.pairs, roles):
-            mine = [(r["step"], r["lag"]) for r in trained.get(p, ()) if "lag" in r]
-            if mine:
-                right.plot(*zip(*mine, strict=True), color=colour(p, roles), linewidth=1)
-        right.set_title("lag: steps since the judge saw the generator", fontsize=9)
-        right.set_xlabel("step of the generator")
-    return png(figure)
+    weighed = sorted({p for e in slots for p in e["beta"]})
+    betas = {
+        p: [{"step": e["step"], "beta": e["beta"][p]} for e in slots if p in e["beta"]]
+        for p in weighed
+    }
+    lags = {p: trained[p] for p in run.pairs if p in trained}
+    panels = [
+        Panel(name, axes, lines(curves, value, run, found, axes), (), crowds(curves, value, found))
+        for name, value, curves, axes in (
+            ("beta: weight of keeping apart", "beta", betas, {"step": "step of the judge"}),
+            ("lag: steps since the judge saw the generator", "lag", lags,
+             {"step": "step of the generator"}),
+        )
+    ]  # fmt: skip
+    return Chart(panels, 2.4)
 
 
 def slot_raster(run: Run) -> bytes | None:

@@ -48,8 +48,8 @@ def written(parent: Path, pairs: int, strategy: str = "sgan") -> Run:
     for step in STEPS:
         for i, player in enumerate(players):
             folder.metric(
-                kind="train", player=player, step=step, elapsed=step / 10, loss_d=1.3 + 0.01 * i,
-                loss_g=0.7, d_accuracy=0.6, grad_d=0.1, grad_g=0.1,
+                kind="train", player=player, step=step, steps=200, elapsed=step / 10,
+                loss_d=1.3 + 0.01 * i, loss_g=0.7, d_accuracy=0.6, grad_d=0.1, grad_g=0.1,
             )  # fmt: skip
         for player in scored:
             bad = player == f"pair-{pairs - 1:02d}" and pairs > 2

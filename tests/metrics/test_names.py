@@ -22,7 +22,7 @@ def test_names_are_known_before_anything_is_scored(name: str) -> None:
 
 
 def test_every_group_has_scores_and_every_score_a_group() -> None:
-    assert {g for m in METRICS.values() for g in m.groups} == {*GROUPS, "stacked"}
+    assert {g for m in METRICS.values() for g in m.groups} == {*GROUPS, "stacked", "by_part"}
 
 
 def test_a_generator_past_real_data_is_told_so() -> None:

@@ -73,7 +73,7 @@ def _prepared(
     """
     from raygan.config import resolve
     from raygan.controller.bucket_copies import runs_folder
-    from raygan.controller.own_listeners import guarded
+    from raygan.controller.own_listeners import live
     from raygan.controller.run_folder import RunFolder, find_run
     from raygan.own.objects import named
     from raygan.paths import in_bucket
@@ -91,7 +91,7 @@ def _prepared(
     return lambda more: begin(
         resolved, run_dir=there, name=name, address=address, inline=inline, resume=resume,
         command=f"raygan.train({call})", trust_code=trust_code,
-        listeners=[*more, *guarded(listeners)],
+        listeners=[*more, *live(listeners)],
     )  # fmt: skip
 
 

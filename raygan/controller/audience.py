@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from raygan.controller.lines import NOTES
 from raygan.controller.listener import Hears, Listener
@@ -30,13 +31,22 @@ class Guard:
         except (Interrupted, StaleEpochError):
             # what a run ends by, whoever happens to find it
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # of any kind, an end of the program too: watching never stops training. Tune's way to
+            # end a trial comes out of one that decides
             if listener.decides:
                 raise
             if id(listener) not in self._told:
                 self._told.add(id(listener))
                 text = f"{name_of(listener)}: {why(error)}; the run goes on, it is still called"
                 self.warn(WARNING, text)
+
+
+def tell_done(listeners: Iterable[Listener], path: Path, steps: int) -> None:
+    """There is nothing to do: each hears it, whatever the ones before it do."""
+    for listener in listeners:
+        with _told(listener, "as the run was done already"):
+            listener.done_already(path, steps)
 
 
 def tell_trained(listeners: Iterable[Listener]) -> None:
@@ -48,7 +58,7 @@ def tell_trained(listeners: Iterable[Listener]) -> None:
 
 def close_all(listeners: Iterable[Listener]) -> None:
     """The run has ended: each hears it, whatever the ones before it do. Raises only what is no
-    error (Ctrl-C, an exit), once all have heard.
+    error (Ctrl-C, an exit of one that decides), once all have heard.
     """
     with contextlib.ExitStack() as stack:
         # the last one in is the first one out
@@ -66,14 +76,16 @@ def _told(listener: Listener, when: str) -> Iterator[None]:
     """An error of a call that comes when the run's log is closed."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if listener.decides and isinstance(error, SystemExit):
+            raise
         NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, why(error))
 
 
 def name_of(listener: Listener) -> str:
     """Its class, or what it is made of."""
     heard = listener.heard if isinstance(listener, Hears) else listener
-    return str(getattr(heard, "__name__", type(heard).__name__))
+    return str(getattr(listener, "name", getattr(heard, "__name__", type(heard).__name__)))
 
 
 def why(error: BaseException) -> str:

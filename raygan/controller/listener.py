@@ -71,7 +71,7 @@ class Listener:
 
 class Hears(Listener):
     """A function of (run, done), or an object that is called so and may have some of a Listener's
-    other methods. An error of it ends the run; users' own are guarded (own_listeners.py).
+    other methods. An error of it ends the run; not of users' own (own_listeners.py).
     """
 
     decides = True

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 from raygan.components import load_component
 from raygan.config import Component, Config
-from raygan.controller.audience import WARNING, why
 from raygan.controller.listener import Hears, Listener, Running
 from raygan.controller.orders import Done
 from raygan.own.contained import contained
@@ -45,45 +44,37 @@ class PlainListener(ListenerComponent):
         return kind.made_of(**settings) if inspect.isclass(kind.made_of) else kind.made_of
 
 
-class Guarded(Hears):
-    """A listener that may raise: the run goes on, and says so once."""
+class Contained(Hears):
+    """A user's own: it looks on. What it changes of torch, threads or the folder is its own, and
+    what it raises is told and kept from the run by the guard (`audience.Guard`).
+    """
+
+    decides = False
 
     def __init__(self, heard: Any, name: str) -> None:
         super().__init__(heard)
         self.name = name
-        self.failures = 0
-        self._run: Running | None = None
-
-    def begin(self, run: Running) -> None:
-        """Before the first step."""
-        self._run = run
-        super().begin(run)
 
     def tell(self, what: str, *facts: Any) -> None:
-        """Call that method, if there is one, and let nothing out."""
-        try:
-            with contained():
-                super().tell(what, *facts)
-        except (Exception, SystemExit) as error:
-            # of any kind, an end of the program too: watching never stops training
-            self.failures += 1
-            if self.failures == 1 and self._run is not None:
-                text = f"{self.name}: {why(error)}; the run goes on, it is still called"
-                self._run.log.warn(WARNING, text)
+        """Call that method, if there is one."""
+        with contained():
+            super().tell(what, *facts)
 
 
-def listeners_of(config: Config) -> list[Guarded]:
+def listeners_of(config: Config) -> list[Contained]:
     """Those that the config names."""
     found = [load_component("listener", spec) for spec in config.listeners]
-    return [Guarded(c.made() if isinstance(c, PlainListener) else c, label(c.name)) for c in found]
-
-
-def guarded(listeners: Sequence[Any]) -> list[Listener]:
-    """Those that are given as objects: functions, instances, classes."""
-    live = [x for x in listeners if not isinstance(x, str | Mapping)]
     return [
-        Guarded(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__))
-        for x in live
+        Contained(c.made() if isinstance(c, PlainListener) else c, label(c.name)) for c in found
+    ]
+
+
+def live(listeners: Sequence[Any]) -> list[Listener]:
+    """Those that are given as objects: functions, instances, classes."""
+    return [
+        Contained(x() if inspect.isclass(x) else x, getattr(x, "__name__", type(x).__name__))
+        for x in listeners
+        if not isinstance(x, str | Mapping)
     ]
 
 

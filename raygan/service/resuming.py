@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from raygan.config import Config, full_dump
+from raygan.controller.audience import tell_done
 from raygan.controller.bucket_copies import (
     shown,
     storage_of,
@@ -117,8 +118,7 @@ def resume_run(
             )
         refuse_other_networks(checkpoint, Setup(config, data, torch.device("cpu")))
         if not problems and is_done(folder.path, checkpoint, config):
-            for listener in map(as_listener, listeners or []):
-                listener.done_already(folder.path, config.steps)
+            tell_done(map(as_listener, listeners or []), folder.path, config.steps)
             return Run.load(folder.path)
     with hosting(config, address, inline):
         if not inline:

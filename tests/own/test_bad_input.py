@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from raygan.cli import main
-from raygan.controller.own_listeners import guarded
+from raygan.controller.audience import Guard
+from raygan.controller.own_listeners import live
 from raygan.metrics.own import adapt, measured
 from raygan.own.source import MOST_BYTES
 from tests.own.conftest import PARTS
@@ -300,9 +301,13 @@ def test_what_looks_on_ends_nothing(error: type[BaseException]) -> None:
         {},
         {made[0].name: f"{error.__name__}: mine"},
     )
-    (heard,) = guarded([breaks])
-    heard.tell("__call__", None, None)  # type: ignore[attr-defined]
-    assert heard.failures == 1  # type: ignore[attr-defined]
+    (heard,) = live([breaks])
+    told: list[str] = []
+    guard = Guard(lambda name, text: told.append(text))
+    for _ in range(2):
+        with guard.around(heard):
+            heard(None, None)  # type: ignore[arg-type]
+    assert told == [f"breaks: {error.__name__}: mine; the run goes on, it is still called"]
 
 
 CHANGES: dict[str, Callable[[], object]] = {
@@ -336,8 +341,9 @@ def test_what_looks_on_changes_nothing_for_the_process(
     before = facts()
     measured([adapt(meddles, "meddles")()], torch.zeros(2), torch.zeros(2))
     assert facts() == before
-    (heard,) = guarded([meddles])
-    heard.tell("__call__", None, None)  # type: ignore[attr-defined]
+    (heard,) = live([meddles])
+    with Guard(lambda *_: None).around(heard):
+        heard(None, None)  # type: ignore[arg-type]
     assert facts() == before
 
 

@@ -47,4 +47,6 @@ class EvaluatorActor(Helper):
         # outside of `tried`: a dead player is no failed score
         vector = ray.get(generator[0])
         self._holders = holders
+        if holders:
+            self._evaluator.attend(list(holders))
         return tried(lambda: self._evaluator.evaluate(player, step, vector, members))

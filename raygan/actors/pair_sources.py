@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from raygan.actors.player import SCORES
+from raygan.actors.process import TIMEOUT_S
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.data.partition import Part
@@ -48,13 +49,14 @@ def heard(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[
     asked = {
         pair: actor.answer.options(concurrency_group=SCORES).remote(pair, once)
         for pair, actor in holders.items()
+        if actor is not None
     }
     for pair, reference in asked.items():
         try:
-            said = ray.get(reference)
+            said = ray.get(reference, timeout=TIMEOUT_S)
         except RayTaskError:
             raise
-        except RayError:  # its pair is gone, and comes back in its own time
+        except RayError:  # its pair is gone or hangs, and comes back in its own time
             continue
         if said is not None:
             found[pair] = said

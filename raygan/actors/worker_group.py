@@ -22,7 +22,7 @@ from raygan.actors.player import player_class
 from raygan.actors.process import actor_class, put
 from raygan.actors.reservation import Reservation
 from raygan.actors.spares import Spares, beside, most_on_a_node
-from raygan.strategies.base import Setup, StrategyComponent, strategy_of
+from raygan.strategies.base import Setup, StrategyComponent, strategy_of, with_data
 
 BOARD = "board"
 EVALUATOR = "evaluator"
@@ -102,9 +102,9 @@ class WorkerGroup:
 
     @property
     def holders(self) -> dict[str, Any]:
-        """The actors of the pairs' parts, where nobody holds the whole."""
-        asked = () if self.data.whole else self.data.parts
-        return {pair: self.actors[pair] for pair in asked if pair in self.actors}
+        """The actors of the members' parts, where nobody holds the whole; None: not there now."""
+        asked = () if self.data.whole else with_data(self.config)
+        return {pair: self.actors.get(pair) for pair in asked}
 
     def make_helper(self, name: str) -> Any:
         """The board's, the matchmaker's, the evaluator's or a deputy's actor."""

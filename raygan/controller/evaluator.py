@@ -112,6 +112,15 @@ class Evaluator:
             self.setup.data, self.ask, groups, n_fake=self.count, n_real=self.count, own=self.own
         )
 
+    def attend(self, pairs: Sequence[str]) -> None:
+        """Who has a part from now on, where nobody holds the whole: who leaves takes its own along,
+        and scores are by the others, which is another protocol.
+        """
+        setup = attended(self.setup, pairs)
+        if setup.data.parts.keys() != self.setup.data.parts.keys():
+            self.setup, self._full = setup, None
+            self.quick = self._suite(default_groups(setup.data)[:1])
+
     def evaluate(
         self, player: str, step: int, vector: Vector, members: Sequence[str] = ()
     ) -> Scored:
@@ -217,6 +226,15 @@ class Evaluator:
             for entry in out.values():
                 entry["classifier_accuracy"] = self.full.classifier[2]
         return out
+
+
+def attended(setup: Setup, pairs: Sequence[str]) -> Setup:
+    """The same with the parts of these pairs only; as it is where there is a whole."""
+    data = setup.data
+    if data.whole:
+        return setup
+    there = {pair: part for pair, part in data.parts.items() if pair in pairs}
+    return replace(setup, data=replace(data, parts=there))
 
 
 def asked_here(setup: Setup) -> Ask:

@@ -114,6 +114,7 @@ class InlineExecutor:
     def configure(self, config: Config, listeners: Sequence[str] = ()) -> None:
         """For players that are built from now on; listeners hear it at once."""
         self.worker.setup = self.setup = replace(self.setup, config=config)
+        self.evaluator.attend(with_data(config))
         for name in listeners:
             members = strategy_of(config).locals(config)
             self.players[name].set_members(members)  # type: ignore[attr-defined]

@@ -106,7 +106,8 @@ class Part:
         )
         return (
             f"{pair}: {self.source}, {self.train:,} training and {self.held_out:,} held-out"
-            f" samples{classes}, sha256 {self.sha256[:12]}"
+            f" samples{classes}, "
+            + (f"sha256 {self.sha256[:12]}" if self.sha256 else "drawn by the seed of the run")
         )
 
 

@@ -18,6 +18,7 @@ from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
 from raygan.data.reading import in_order, kind, part_of, read, spoken
 from raygan.data.record import Record, Scaling
+from raygan.data.rows import Rows
 from raygan.errors import DataError
 
 SPLIT = "held-out samples of each part, where it lives"
@@ -48,7 +49,18 @@ def sketch(pair: str, spec: Mapping[str, Any], seed: int) -> Samples:
     """Read a pair's SOURCE, and give all but its samples, with its `Part`."""
     component = cast(DataComponent, load_component("data", dict(spec)))
     found = read(component, seed)
-    return replace(found.outline, parts={pair: part_of(spoken(component), found)})
+    outline = replace(found.outline, parts={pair: part_of(spoken(component), found)})
+    if found.scaling is None or found.is_images:
+        return outline
+    # a reader scales a column that never changes by 1: its deviation is 0 all the same
+    parts = [part for array in (found.train, found.held_out) for part in Rows.of(array).parts()]
+    still = np.all([(part == parts[0][0]).all(0) for part in parts], axis=0)
+    factor = np.broadcast_to(found.scaling.factor, found.shape)
+    scaling = Scaling(
+        tuple(map(float, np.broadcast_to(found.scaling.offset, found.shape))),
+        tuple(map(float, np.where(still, 0.0, factor))),
+    )
+    return replace(outline, scaling=scaling)
 
 
 def together(sketches: Mapping[str, Samples]) -> Samples:
@@ -83,6 +95,13 @@ def together(sketches: Mapping[str, Samples]) -> Samples:
             f"{where[unlike]} is left in its units, others are scaled. Set data.scale alike for"
             " all."
         )
+    told = {p: found.scale for p, found in like if found.scale}
+    if len(set(told.values())) > 1:
+        pair = next(p for p, scale in told.items() if scale != next(iter(told.values())))
+        raise DataError(
+            f"{where[pair]} has pictures of {told[pair]}, {next(iter(told))}'s are of"
+            f" {next(iter(told.values()))} by their range. Say which: data.scale in each SOURCE."
+        )
     counts = {p: part.train + part.held_out for p, part in known.items()}
     scaling = first.scaling if first.is_images else pooled(scalings, counts, first.shape[0])
     return replace(
@@ -97,11 +116,12 @@ def together(sketches: Mapping[str, Samples]) -> Samples:
         whole=False,
         scaling=scaling,
         # one that was told by its range speaks for those whose range tells nothing
-        scale=next((found.scale for _, found in like if found.scale), ""),
+        scale=next(iter(told.values()), ""),
         record=Record(
             "parts",
             f"{sum(counts.values()):,} {kind(first)} of shape {first.shape} in {len(counts)} parts,"
             " each read where its pair lives; scores are by part",
+            columns=[*first.columns],
         ),
     )
 
@@ -128,4 +148,4 @@ def pooled(
     mean = weights @ means
     # the variance within parts, and that of their means
     deviation = np.sqrt(weights @ (deviations**2 + (means - mean) ** 2))
-    return Scaling(tuple(map(float, mean)), tuple(map(float, deviation)))
+    return Scaling(tuple(map(float, mean)), tuple(map(float, np.where(deviation, deviation, 1.0))))

@@ -69,9 +69,12 @@ def part_of(source: str, samples: Samples) -> Part:
 
 
 def spoken(component: DataComponent) -> str:
-    """A source in words: npz:a.npz."""
-    path = getattr(component, "path", None)
-    return f"{component.name}:{path}" if path else component.name
+    """A source in words: npz:a.npz, ring(modes=8)."""
+    if path := getattr(component, "path", None):
+        return f"{component.name}:{path}"
+    said = component.model_dump(exclude_defaults=True, exclude={"name", "partition"})
+    settings = ", ".join(f"{name}={value!r}" for name, value in said.items())
+    return f"{component.name}({settings})" if settings else component.name
 
 
 def refuse_parts(data: Samples, what: str) -> None:

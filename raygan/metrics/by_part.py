@@ -9,11 +9,12 @@ coverage    share of held-out samples of all parts whose neighbourhood has a gen
             part that is covered least too
 
 A neighbourhood reaches to the kth neighbour in the same part: where parts are alike it is wider
-than in the whole, and precision and coverage are higher than there.
+than in the whole, and precision and coverage are higher than there. Density would be that many
+times as high as there are parts alike, and is left out.
 
-Floor and ceiling are drawn by each part, which is shown its own only, as many as its share: noise
-over its own range; its training samples. Where parts are alike a generator can be above that
-ceiling, since samples of others are near too.
+The floor is noise of the data's mean and deviation, shown to all as generated samples are. For the
+ceiling each part is shown training samples of its own only, as many as its share: where parts are
+alike a generator can be above it, since samples of others are near too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from raygan.own.names import label
 WORST = "coverage_worst"
 LIMITS: dict[str, int] = {"noise": 1, "real": 2}
 """Streams that floor and ceiling are drawn by."""
+EVEN = 3**0.5
+"""Half the width of even noise whose deviation is 1."""
 NO_WHOLE = "it takes held-out samples of all parts, and nobody holds these"
 
 
@@ -103,31 +106,50 @@ class ByPart(Suite):
         drawn = shares(self.n_fake, [part.train for part in parts.values()]) if parts else []
         self.drawn = dict(zip(parts, drawn, strict=True))
         n_real = sum(self.held_out.values())
-        digests = "".join(f"{pair}:{part.sha256}\n" for pair, part in sorted(parts.items()))
+        # what is drawn by the run's seed has no hash, but a source with its settings
+        digests = "".join(
+            f"{pair}:{part.sha256 or part.source}:{part.held_out}:{part.shape}:{part.scaling}\n"
+            for pair, part in sorted(parts.items())
+        )
+        least = min(self.held_out, key=self.held_out.__getitem__, default="")
+        k = neighbours(self.held_out.get(least, 0), self.n_fake)
+        told = lowered((), n_fake, self.n_fake, n_real)
+        told += [f"k of prdc {NEAREST} -> {max(k, 0)} in {least}"] if least and k < NEAREST else []
         self.protocol = replace(
             self.protocol,
             n_real=n_real,
             sha256=hashlib.sha256(digests.encode()).hexdigest() if parts else "",
-            lowered=", ".join(lowered(self.groups, n_fake, self.n_fake, n_real)),
+            lowered=", ".join(told),
         )
 
     def score(self, fake: Tensor) -> dict[str, float]:
         """Scores of samples (N, *shape), by all parts."""
         if len(fake) != self.n_fake:
             raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
-        assert self.extractor is not None, "prdc is over features"
-        k = neighbours(sum(self.held_out.values()), len(fake))
-        found = self._asked(fake, k, reach(self.extractor(fake), k) if k > 0 else None)
+        found = self._shown(fake)
         self.failed = {label(metric.name): NO_WHOLE for metric in self.own}
         return found
 
     def floor(self) -> dict[str, float]:
-        """The scores of noise, each part's over its own range."""
-        return self._asked("noise", NEAREST, None)
+        """The scores of noise of the data's mean and deviation; of points in units of their own,
+        whose range nobody else knows, each part's own.
+        """
+        if not self.data.is_images and self.data.scaling is None:
+            return self._asked("noise", NEAREST, None)
+        wide = 1.0 if self.data.is_images else EVEN
+        stream = torch.Generator().manual_seed(LIMITS["noise"])
+        noise = torch.rand((self.n_fake, *self.data.shape), generator=stream)
+        return self._shown(wide * (2 * noise - 1))
 
     def ceiling(self) -> dict[str, float]:
         """The scores of distinct training samples, each part's against its own held-out ones."""
         return self._asked("real", NEAREST, None)
+
+    def _shown(self, fake: Tensor) -> dict[str, float]:
+        """What all parts say of the same samples."""
+        assert self.extractor is not None, "prdc is over features"
+        k = neighbours(sum(self.held_out.values()), len(fake))
+        return self._asked(fake, k, reach(self.extractor(fake), k) if k > 0 else None)
 
     def _asked(
         self, samples: Tensor | Literal["noise", "real"], nearest: int, r_fake: Features | None
@@ -141,15 +163,21 @@ class ByPart(Suite):
         if isinstance(samples, str):
             heard = beside(heard)
         told = rates(list(heard.values()), self.n_fake)
-        self.parts = {pair: said.covered / said.real for pair, said in heard.items()}
-        told[WORST] = min(self.parts.values(), default=math.nan)
+        del told["density"]
+        # one held-out sample has no neighbour, and no neighbourhood to be covered
+        self.parts = {
+            pair: said.covered / said.real if said.nearest else math.nan
+            for pair, said in heard.items()
+        }
+        told[WORST] = min((c for c in self.parts.values() if c == c), default=math.nan)
         return {f"{name}@{self.extractor.label}": value for name, value in told.items()}
 
     @property
     def names(self) -> list[str]:
         """What `score` will call its numbers."""
         behind = f"@{self.extractor.label}" if self.extractor else ""
-        return [*super().names, f"{WORST}{behind}"]
+        usual = [name for name in super().names if not name.startswith("density")]
+        return [*usual, f"{WORST}{behind}"]
 
 
 def beside(heard: Mapping[str, Met]) -> dict[str, Met]:

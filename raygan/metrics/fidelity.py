@@ -120,11 +120,15 @@ def rates(parts: Sequence[Met], count: int) -> dict[str, float]:
     if not parts:
         return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
     real = sum(part.real for part in parts)
+    # a part of one sample has no neighbourhood
+    around = [part for part in parts if part.nearest]
     return {
         "precision": float(np.any([part.precise for part in parts], axis=0).mean()),
         "recall": sum(part.recalled for part in parts) / real,
-        "density": sum(part.around / count / max(part.nearest, 1) for part in parts),
-        "coverage": sum(part.covered for part in parts) / real,
+        "density": sum(part.around / count / part.nearest for part in around),
+        "coverage": sum(part.covered for part in around) / sum(part.real for part in around)
+        if around
+        else math.nan,
     }
 
 

@@ -19,6 +19,7 @@ from raygan.config import Config, Resolved, resolve
 from raygan.controller.files import write_within
 from raygan.controller.run_folder import RunFolder, check_name
 from raygan.data.made import refuse_stacks
+from raygan.data.reading import refuse_parts
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError
 from raygan.service.runs.identity import run_data
@@ -87,6 +88,7 @@ def lesson(
     if out.exists():
         raise ConfigError(f"{str(out)!r} exists already. Choose another --name.")
     refuse_stacks(real := run_data(run))
+    refuse_parts(real, "distil")
     which = which or "mixture"
     tell(f"sampling {which} of {run.name}")
     generators = generators_of(run, which, reject)

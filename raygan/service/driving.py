@@ -25,6 +25,7 @@ from raygan.controller.bucket_copies import (
 )
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.controller import Controller
+from raygan.controller.evaluator import attended
 from raygan.controller.files import say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
@@ -53,7 +54,7 @@ from raygan.service.signals import ending, listening
 from raygan.service.tracking.listener import Tracking
 from raygan.service.views.sheet import sheet
 from raygan.service.views.tables import fate
-from raygan.strategies.base import Setup
+from raygan.strategies.base import Setup, with_data
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -95,7 +96,9 @@ def drive(
             )  # fmt: skip
         # Before they close, too: what is measured is among the last words that they pass on.
         tell_trained(listeners)
-        known = measure(folder, setup, end, inline)
+        # who has left has taken its part along
+        members = with_data(controller.state.config)
+        known = measure(folder, attended(setup, members), end, inline)
     return Run(folder.path.resolve(), known)
 
 

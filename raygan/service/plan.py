@@ -124,7 +124,8 @@ def _part_lines(setup: Setup) -> list[str]:
         own = ", ".join(
             f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config)
         )
-        line = f"{own}; read by its actor, by nobody here"
+        here = "by nobody here" if component.whole else "here for its shape only"
+        line = f"{own}; read by its actor, {here}"
     return [
         f"parts          {line}",
         (

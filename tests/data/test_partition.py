@@ -96,6 +96,7 @@ def test_own_sources_come_in_the_scaling_of_the_whole(tmp_path: Path) -> None:
     assert setup.num_samples == round((108 + 72) / 2)
 
 
+@settings(deadline=None)
 @given(st.floats(-1e3, 1e3), st.floats(0.1, 1e3), st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
 def test_rescaling_goes_through_the_data_s_own_units(
     a: float, b: float, c: float, d: float

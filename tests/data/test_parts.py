@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import raygan
 from raygan.config import Config
+from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
 from raygan.data.base import Samples
 from raygan.data.parts import pooled
@@ -86,6 +88,29 @@ def test_means_and_deviations_of_parts_give_those_of_all(
     assert found.factor[0] == pytest.approx(whole.std(), rel=1e-6)
 
 
+def test_a_column_that_only_differs_between_parts_is_scaled_by_that(tmp_path: Path) -> None:
+    """A site's number, a year: within a part it never changes, and readers scale it by 1."""
+    rng = np.random.default_rng(0)
+    for name, value, last in (("a", 0.0, 7.0), ("b", 1.0, 7.0)):
+        columns = [rng.normal(size=50), np.full(50, value), np.full(50, last)]
+        np.savez(tmp_path / f"{name}.npz", x=np.stack(columns, 1))
+    scaling = prepared(of(tmp_path, f"npz:{tmp_path}/a.npz", f"npz:{tmp_path}/b.npz")).data.scaling
+    assert scaling is not None
+    assert (scaling.offset[1:], scaling.factor[1:]) == ((0.5, 7.0), (0.5, 1.0))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pictures_of_unlike_ranges_are_refused_in_either_order(
+    turned: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", x=rng.uniform(0, 1, (40, 1, 8, 8)).astype(np.float32))
+    np.savez(tmp_path / "b.npz", x=rng.uniform(-1, 1, (40, 1, 8, 8)).astype(np.float32))
+    sources = [f"npz:{tmp_path}/a.npz", f"npz:{tmp_path}/b.npz"]
+    with pytest.raises(DataError, match=r"by their range\. Say which: data\.scale in each SOURCE"):
+        prepared(of(tmp_path, *(sources[::-1] if turned else sources)))
+
+
 def test_columns_are_taken_by_their_names(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"width": rng.normal(5, 1, 60), "height": rng.normal(90, 9, 60)})
@@ -93,6 +118,8 @@ def test_columns_are_taken_by_their_names(tmp_path: Path) -> None:
     frame[["height", "width"]].to_csv(tmp_path / "b.csv", index=False)
     setup = prepared(of(tmp_path, f"csv:{tmp_path}/a.csv", f"csv:{tmp_path}/b.csv"))
     assert setup.data.columns == ("width", "height")
+    assert setup.data.record is not None
+    assert setup.data.record.plain()["columns"] == ["width", "height"], "samples are named by it"
     first, second = own_parts(setup.config, ["pair-00", "pair-01"], setup.data.outline).values()
     np.testing.assert_allclose(np.sort(first.train, 0), np.sort(second.train, 0), rtol=1e-5)
 
@@ -218,6 +245,7 @@ def test_evaluate_says_how_each_part_is_covered(trained: tuple[Run, Path]) -> No
 
 
 def test_what_takes_the_whole_is_refused(trained: tuple[Run, Path]) -> None:
+    from raygan.service.distil import lesson
     from raygan.service.scores.evaluate import evaluate_runs
     from raygan.service.scores.export import fit_mixture
     from raygan.service.scores.gam2 import gam2
@@ -227,8 +255,31 @@ def test_what_takes_the_whole_is_refused(trained: tuple[Run, Path]) -> None:
         evaluate_runs([str(run.path)], ["fid"], 150, None, 0)
     with pytest.raises(ConfigError, match=r"mixture: .* nobody holds these"):
         fit_mixture(run)
+    with pytest.raises(ConfigError, match=r"distil: .* nobody holds these"):
+        lesson(run, run_dir=trained[1], name="distilled")
     with pytest.raises(ConfigError, match=r"gam2: .* nobody holds these"):
         gam2([str(run.path)], samples=50, seed=0)
+
+
+def test_who_leaves_takes_its_part_along(tmp_path: Path) -> None:
+    sources, _ = two(tmp_path)
+    evaluator = Evaluator(prepared(of(tmp_path, *sources)))
+    before = evaluator.full.protocol
+    evaluator.attend(["pair-00", "pair-01"])
+    assert evaluator.full.protocol == before
+    (tmp_path / "b.npz").unlink()
+    evaluator.attend(["pair-00"])
+    assert evaluator.full.protocol.id != before.id
+    count = evaluator.full.n_fake
+    assert "coverage@raw" in evaluator.full.score(torch.randn(count, 2)), "the other is not asked"
+
+
+def test_drawn_parts_that_differ_have_other_protocols(tmp_path: Path) -> None:
+    ids = [
+        Evaluator(prepared(of(tmp_path, "ring8", other))).quick.protocol.id
+        for other in ("ring8", "ring10", "grid25")
+    ]
+    assert len(set(ids)) == 3
 
 
 def test_a_part_that_has_changed_is_refused_at_a_resume(

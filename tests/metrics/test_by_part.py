@@ -13,20 +13,24 @@ from hypothesis import strategies as st
 
 from raygan.data.base import Samples
 from raygan.data.partition import Part
+from raygan.data.record import Scaling
 from raygan.errors import ConfigError
 from raygan.metrics.by_part import ByPart, Question, answer, suite_of
 from raygan.metrics.fidelity import Met, prdc
 from raygan.metrics.own import MetricComponent
 from raygan.metrics.suite import Suite
 
-NAMES = ("precision", "recall", "density", "coverage")
+NAMES = ("precision", "recall", "coverage")
 
 
 def points(seed: int, count: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).normal(size=(count, 2)).astype(np.float32)
 
 
-def suite(real: Sequence[np.ndarray[Any, Any]], n_fake: int = 200, **how: Any) -> ByPart:
+def suite(
+    real: Sequence[np.ndarray[Any, Any]], n_fake: int = 200, scaling: Scaling | None = None,
+    **how: Any,
+) -> ByPart:  # fmt: skip
     """Each array is the held-out part of a pair, who trains on others."""
     own = {
         f"pair-{i:02d}": Samples("points", points(100 + i, 120 + 2 * len(array)), array)
@@ -37,7 +41,7 @@ def suite(real: Sequence[np.ndarray[Any, Any]], n_fake: int = 200, **how: Any) -
         for i, (p, s) in enumerate(own.items())
     }
     none = np.empty((0, 2), np.float32)
-    data = Samples("parts", none, none, parts=parts, whole=False)
+    data = Samples("parts", none, none, parts=parts, whole=False, scaling=scaling)
 
     def ask(question: Question) -> dict[str, Met]:
         return {pair: answer(pair, part, question) for pair, part in own.items()}
@@ -51,7 +55,7 @@ def test_one_part_is_the_whole_to_the_last_bit() -> None:
     real, fake = points(0, 150), points(1, 200)
     found = suite([real]).score(torch.from_numpy(fake))
     whole = prdc(real.astype(float), fake.astype(float))
-    assert {name: found[f"{name}@raw"] for name in NAMES} == whole
+    assert {name: found[f"{name}@raw"] for name in NAMES} == {name: whole[name] for name in NAMES}
     assert found["coverage_worst@raw"] == whole["coverage"]
 
 
@@ -99,6 +103,22 @@ def test_protocols_are_of_the_parts_that_answer() -> None:
     assert one.protocol.id != other.protocol.id
     few = suite([points(0, 60), points(1, 20)], n_real=40)
     assert few.held_out == {"pair-00": 30, "pair-01": 10}
+
+
+@pytest.mark.parametrize("alike", [1, 4])
+def test_noise_is_shown_to_all_as_samples_are(alike: int) -> None:
+    made = suite([points(i, 100) for i in range(alike)], scaling=Scaling((0.0,), (1.0,)))
+    far = suite([points(i, 100) + 50 * i for i in range(alike)], scaling=Scaling((0.0,), (1.0,)))
+    assert made.floor()["precision@raw"] > 0.5, "within the width of the data"
+    assert far.floor()["recall@raw"] == pytest.approx(made.floor()["recall@raw"] / alike, abs=0.1)
+
+
+def test_a_part_without_neighbours_is_told_and_judges_no_coverage() -> None:
+    made = suite([points(0, 100), points(1, 1) + 50])
+    found = made.score(torch.from_numpy(points(2, 200)))
+    assert "k of prdc 5 -> 0 in pair-01" in made.protocol.lowered
+    assert np.isnan(made.parts["pair-01"])
+    assert found["coverage_worst@raw"] == found["coverage@raw"] > 0.9
 
 
 def test_a_share_of_no_sample_says_nothing() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from raygan.service.runs.identity import known_data
 from raygan.service.runs.run import Run
 from raygan.service.runs.thinned import Curve
 from raygan.service.views.chart import Chart, Line, Panel, band, line_of
 from raygan.service.views.chart_data import LEAST, NUMBERS, Told, thinned
+from raygan.service.views.drawings import drawings, pictured
 from raygan.service.views.report import write_report
 from tests.browser import Browser
 from tests.service.views.test_report import PROTOCOL, written
@@ -159,6 +161,20 @@ def test_one_pair_is_told_whole() -> None:
     found.add(many(1, 2000, 5), [])
     assert found.notes == [""]
     assert all(len(p["lines"][0]["values"]) == 2000 for p in found.charts[0])
+
+
+def test_of_fields_that_raygan_does_not_know_there_is_no_chart(tmp_path: Path) -> None:
+    """A strategy of one's own logs by its own names."""
+    run = written(tmp_path, 3)
+    known = ("loss_d", "loss_g", "d_accuracy", "grad_d", "grad_g")
+    rows = [{k: v for k, v in row.items() if k not in known} for row in rows_of(run)]
+    path = told_again(run, [row | {"energy": 1.0} for row in rows])
+    assert len(told(path)["charts"]) == 1, "scores"
+    assert "<h3>Training" not in path.read_text()
+    found, show = pictured(Run.load(run.path))
+    made = {d.key: d for d in drawings(Run.load(run.path), known_data(run.info, run.config), found,
+                                       show)}  # fmt: skip
+    assert made["training"].draw() is None, "nor on the live page"
 
 
 def test_uplot_is_in_the_page_with_its_licence_and_nothing_is_fetched(report: Path) -> None:

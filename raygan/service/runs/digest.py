@@ -7,10 +7,14 @@ metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each c
 A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of
 them takes minutes; so each line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept
 when there are too many (`Thinned.every` says how many).
+
+Where a player goes back to a checkpoint, what is kept of the steps after it goes: they have never
+been, and the new attempt has other rows at other steps.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -88,12 +92,30 @@ class Digest(Summary):
         """Events that no picture shows."""
         self.pulls = Curve()
         self.slots: Thinned[Row] = Thinned()
+        self._flowed: dict[tuple[str, str | None], float] = {}
+        """(kind, who tells it) -> its last step."""
         self.seats = Seats()
 
     def _row(self, row: Row) -> None:
         super()._row(row)
-        if row["kind"] in ("train", "score"):
-            _curve(self.trained if row["kind"] == "train" else self.scored, row["player"]).add(row)
+        if row["kind"] == "train":
+            curve = _curve(self.trained, row["player"])
+            begin = row["step"] - row["steps"]
+            if curve.last is not None and curve.last["step"] > begin:
+                self._undo(row["player"], begin)
+            curve.add(row)
+        elif row["kind"] == "score":
+            _curve(self.scored, row["player"]).add(row)
+
+    def _undo(self, player: str, after: float) -> None:
+        """It is back at this step, by its own rows: these may be read before the event that tells
+        of it, and a member that comes back alone has none.
+        """
+        # Scores follow the training and not their own order, in which one may merely be late. What
+        # does not train is mixed from all, and undone with any of them.
+        scored = [some for p, some in self.scored.items() if p == player or p not in self.trained]
+        for curve in (self.trained[player], *scored):
+            curve.keep(lambda row: row["step"] <= after)
 
     def _event(self, event: Row) -> None:
         super()._event(event)
@@ -103,9 +125,17 @@ class Digest(Summary):
         elif kind in BACK:
             self.seats.back(event)
         elif kind in ("pull", "slot"):
-            (self.pulls if kind == "pull" else self.slots).add(event)
+            self._flow(self.pulls if kind == "pull" else self.slots, event)
         if kind not in QUIET:
             self.loud.append(event)
+
+    def _flow(self, curve: Thinned[Row], event: Row) -> None:
+        """Who tells these goes a step further each time, unless it is back at a checkpoint."""
+        teller, step = event.get("player"), event["step"]
+        if self._flowed.get((event["kind"], teller), -math.inf) >= step:
+            curve.keep(lambda earlier: earlier.get("player") != teller or earlier["step"] < step)
+        self._flowed[event["kind"], teller] = step
+        curve.add(event)
 
 
 def _curve(curves: dict[str, Curve], player: str) -> Curve:

@@ -33,33 +33,39 @@ class Thinned(Generic[T]):
         self.most = most
         self.every = 1
         """One of so many is kept."""
-        self._kept: list[T] = []
+        self._kept: dict[int, T] = {}
+        """By their numbers."""
         self._count = 0
         self.last: T | None = None
 
     def add(self, item: T) -> None:
         """The next one."""
         if self._count % self.every == 0:
-            self._kept.append(item)
+            self._kept[self._count] = item
             # Every second one goes, not the oldest: a picture shows the whole way, if more
             # coarsely.
             while len(self._kept) > self.most:
-                self._kept, self.every = self._kept[::2], 2 * self.every
+                self.every *= 2
+                self._kept = {n: some for n, some in self._kept.items() if n % self.every == 0}
         self._count += 1
         self.last = item
 
     def keep(self, stays: Callable[[T], bool]) -> None:
-        """Those for which it says so."""
-        self._kept = [item for item in self if stays(item)]
-        # The next one has its turn after them, as it would have had.
-        self._count = len(self._kept) * self.every
-        self.last = self._kept[-1] if self._kept else None
+        """Those for which it says so; the next one comes after the last of them."""
+        self._keep({n for n, item in self._held().items() if stays(item)})
+
+    def _keep(self, numbers: set[int]) -> None:
+        held, self._count = self._held(), max(numbers, default=-1) + 1
+        self.last = held[self._count - 1] if numbers else None
+        self._kept = {n: item for n, item in self._kept.items() if n in numbers}
+
+    def _held(self) -> dict[int, T]:
+        """All that is here, by its number."""
+        # The end of a curve is what is looked at first, and must not wait for its turn.
+        return self._kept if self.last is None else {**self._kept, self._count - 1: self.last}
 
     def __iter__(self) -> Iterator[T]:
-        yield from self._kept
-        # The end of a curve is what is looked at first, and must not wait for its turn.
-        if self.last is not None and (self._count - 1) % self.every:
-            yield self.last
+        yield from Thinned._held(self).values()
 
     def __bool__(self) -> bool:
         return self._count > 0
@@ -94,13 +100,21 @@ class Curve(Thinned[dict[str, Any]]):
     def peaks(self) -> list[dict[str, Any]]:
         """All that is kept, as it came."""
         self._take()
-        found = {n * self.every: row for n, row in enumerate(self._kept)}
-        if self.last is not None:
-            found[self._count - 1] = self.last
-        if self.every > 1:
-            for stretch in self._stretches:
-                found |= stretch
-        return [found[n] for n in sorted(found)]
+        held = self._held() if self.every > 1 else super()._held()
+        return [held[n] for n in sorted(held)]
+
+    def _keep(self, numbers: set[int]) -> None:
+        super()._keep(numbers)
+        self._block, *self._stretches = (
+            {n: row for n, row in rows.items() if n in numbers}
+            for rows in (self._block, *self._stretches)
+        )
+
+    def _held(self) -> Found:
+        out = {**super()._held(), **self._block}
+        for stretch in self._stretches:
+            out |= stretch
+        return out
 
     def _take(self) -> None:
         groups: dict[int, Found] = {}

@@ -81,6 +81,7 @@ class Chart:
     """What is drawn as one picture."""
 
     panels: Sequence[Panel]
+    """One at least: where there is none there is no chart."""
     high: float
     """Of a row of panels in print, inches."""
     across: int = 2

@@ -102,9 +102,9 @@ TRAINING = {
 }
 
 
-def training_curves(run: Run, found: Standing) -> Chart:
+def training_curves(run: Run, found: Standing) -> Chart | None:
     """Losses, D's accuracy and first-layer gradient sizes of every player; of many pairs bands and
-    the chosen ones.
+    the chosen ones. None where nobody tells any of these, as a strategy of one's own may not.
     """
     trained = run.digest.trained
     fields = [f for f in TRAINING if any(f in r for some in trained.values() for r in some)]
@@ -119,7 +119,7 @@ def training_curves(run: Run, found: Standing) -> Chart:
         )
         for field in fields
     ]
-    return Chart(panels, 2.2)
+    return Chart(panels, 2.2) if panels else None
 
 
 def lag_over_time(run: Run) -> Chart | None:

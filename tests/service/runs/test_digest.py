@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raygan.service.runs.digest import ALTOGETHER, MOST, Digest, Thinned
+from raygan.service.runs.thinned import Curve
 
 
 @given(st.integers(0, 300), st.integers(2, 20))
@@ -114,3 +115,109 @@ def test_what_is_kept_does_not_grow_with_the_run(tmp_path: Path, count: int, pla
     )
     assert digest.newest[f"pair-{(count - 1) % players:02d}"]["step"] == count - 1
     assert digest.thinned == (4 if players == 1 else 1) or digest.thinned > 1
+
+
+@given(st.integers(1, 300), st.integers(2, 20), st.integers(0, 300))
+def test_what_is_cut_off_is_gone_and_what_follows_is_spread_as_before(
+    count: int, most: int, upto: int
+) -> None:
+    some: Thinned[int] = Thinned(most)
+    for i in range(count):
+        some.add(i)
+    before, every = list(some), some.every
+    some.keep(lambda i: i < upto)
+    assert list(some) == [i for i in before if i < upto]
+    assert bool(some) == (upto > 0)
+    assert some.last == max((i for i in before if i < upto), default=None)
+    for i in range(1000, 1000 + most):
+        some.add(i)
+    kept = list(some)
+    assert (kept, kept[-1]) == (sorted(kept), 999 + most)
+    assert len(kept) <= most + 1
+    assert some.every >= every
+
+
+@given(st.integers(1, 2000), st.integers(0, 2000), st.integers(0, 600))
+def test_a_curve_has_no_peak_of_what_was_cut_off(count: int, upto: int, more: int) -> None:
+    curve = Curve(32)
+    for i in range(count):
+        curve.add({"step": i, "loss": (i * 7919) % 1009})
+    before = curve.peaks()
+    curve.keep(lambda row: row["step"] < upto)
+    assert curve.peaks() == [row for row in before if row["step"] < upto]
+    for i in range(more):
+        curve.add({"step": 5000 + i, "loss": 1e6 if i == more // 2 else 1.0})
+    steps = [row["step"] for row in curve.peaks()]
+    assert steps == sorted(set(steps))
+    assert not any(upto <= step < 5000 for step in steps)
+    assert more == 0 or {5000 + more // 2, 4999 + more} <= {*steps}
+
+
+def trained(player: str, begin: int, end: int, spike: int = -1, every: int = 10) -> Any:
+    for step in range(begin + every, end + 1, every):
+        loss = 1e6 if step == spike else 1.0
+        yield {"kind": "train", "player": player, "step": step, "steps": every, "loss": loss}
+
+
+def scored(player: str, *steps: int) -> Any:
+    return [{"kind": "score", "player": player, "step": s, "protocol": "p"} for s in steps]
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_what_a_return_to_a_checkpoint_undid_is_in_no_curve(tmp_path: Path, looks: bool) -> None:
+    """The new attempt has rows at other steps, so that none of them replaces the peak."""
+    digest = Digest(tmp_path)
+    for life in (
+        [*trained("a", 0, 30_000, spike=21_070), *scored("a", 10_000, 20_000, 21_001)],
+        [*trained("a", 20_000, 60_000, every=16, spike=41_008), *scored("a", 30_000)],
+    ):
+        add(tmp_path / "metrics.jsonl", life)
+        if looks:
+            digest.refresh()
+    curve = digest.refresh().trained["a"]
+    peaks = curve.peaks()
+    assert [row["step"] for row in peaks if row["loss"] > 1] == [41_008]
+    for rows in (peaks, list(curve)):
+        steps = [row["step"] for row in rows]
+        assert steps == sorted(set(steps))
+        assert not [s for s in steps if s > 20_000 and (s - 20_000) % 16], "all of the new attempt"
+    assert [row["step"] for row in digest.scored["a"]] == [10_000, 20_000, 30_000]
+    assert digest.newest["a"]["step"] == 60_000
+
+
+def test_who_comes_back_alone_leaves_others_curves_as_they_are(tmp_path: Path) -> None:
+    """async: others go on; what is mixed from all is undone with it. A newcomer begins late, and a
+    score that was waited for comes after a later one.
+    """
+    first = [*trained("a", 0, 500), *trained("b", 0, 400), *trained("late", 300, 450)]
+    scores = [r for p in ("a", "b", "mixture") for r in scored(p, 100, 300, 200, 400)]
+    add(tmp_path / "metrics.jsonl", [*first, *scores, *trained("b", 200, 260)])
+    digest = Digest(tmp_path).refresh()
+    steps = {p: [r["step"] for r in some] for p, some in digest.trained.items()}
+    assert steps["a"] == [*range(10, 501, 10)]
+    assert steps["late"] == [*range(310, 451, 10)]
+    assert steps["b"] == [*range(10, 261, 10)]
+    told = {p: [r["step"] for r in some] for p, some in digest.scored.items()}
+    assert told == {"a": [100, 300, 200, 400], "b": [100, 200], "mixture": [100, 200]}
+
+
+def test_pulls_and_slots_of_an_undone_attempt_are_gone(tmp_path: Path) -> None:
+    steps = [*range(10, 301, 10), *range(208, 500, 8)]
+    add(tmp_path / "events.jsonl", [
+        {"kind": kind, "step": s, "time": 1.0, "player": "global", "lag": 1.0, "beta": {},
+         "spread": 0.0}
+        for s in steps for kind in ("pull", "slot")
+    ])  # fmt: skip
+    digest = Digest(tmp_path).refresh()
+    left = [*range(10, 201, 10), *range(208, 500, 8)]
+    assert [e["step"] for e in digest.pulls.peaks()] == left
+    assert [e["step"] for e in digest.slots] == left
+
+
+def test_of_two_that_pull_none_undoes_the_other(tmp_path: Path) -> None:
+    told = [("x", 10), ("y", 5), ("x", 20), ("y", 10), ("x", 30), ("y", 8), ("x", 40)]
+    add(tmp_path / "events.jsonl", [
+        {"kind": "pull", "step": s, "time": 1.0, "player": p, "lag": 1.0} for p, s in told
+    ])  # fmt: skip
+    left = [(e["player"], e["step"]) for e in Digest(tmp_path).refresh().pulls]
+    assert left == [pair for pair in told if pair != ("y", 10)]

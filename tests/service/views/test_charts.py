@@ -6,15 +6,18 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raygan.service.runs.identity import known_data
 from raygan.service.runs.run import Run
 from raygan.service.runs.thinned import Curve
-from raygan.service.views.chart import Chart, Line, Panel, band, line_of
+from raygan.service.views.chart import Band, Chart, Line, Panel, band, line_of
 from raygan.service.views.chart_data import LEAST, NUMBERS, Told, thinned
+from raygan.service.views.drawings import drawings, pictured
 from raygan.service.views.report import write_report
 from tests.browser import Browser
 from tests.service.views.test_report import PROTOCOL, written
@@ -159,6 +162,47 @@ def test_one_pair_is_told_whole() -> None:
     found.add(many(1, 2000, 5), [])
     assert found.notes == [""]
     assert all(len(p["lines"][0]["values"]) == 2000 for p in found.charts[0])
+
+
+def test_a_chart_of_a_thousand_pairs_is_as_large_as_is_said() -> None:
+    chart = many(1000, 100, 5, axes=1)
+    # async: each has steps of its own, which are told a curve
+    panels = [
+        replace(panel, lines=[
+            replace(line, at={x: [137.0 * v + n for v in at] for x, at in line.at.items()})
+            for n, line in enumerate(panel.lines)
+        ])
+        for panel in chart.panels
+    ]  # fmt: skip
+    found = Told()
+    found.add(replace(chart, panels=panels), [])
+    assert len(json.dumps(found.charts, separators=(",", ":"))) < 1_100_000
+
+
+def test_rows_of_a_fast_run_stay_apart() -> None:
+    seconds = [1000.001, 1000.002, 1000.003, 1001.0]
+    line = Line("a", "#000000", {"elapsed": seconds, "step": [1, 2, 3, 4]}, [1.0, 9.0, 2.0, 3.0])
+    middle = Band(1, seconds, [[1.0] * 4] * 5)
+    panel = Panel("loss", {"elapsed": "seconds"}, [line], bands={"elapsed": middle})
+    found = Told()
+    found.add(Chart([panel], 2.0), [])
+    (out,) = found.charts[0]
+    assert out["places"][out["lines"][0]["at"]["elapsed"]] == seconds
+    assert out["bands"]["elapsed"]["at"] == seconds
+
+
+def test_of_fields_that_raygan_does_not_know_there_is_no_chart(tmp_path: Path) -> None:
+    """A strategy of one's own logs by its own names."""
+    run = written(tmp_path, 3)
+    known = ("loss_d", "loss_g", "d_accuracy", "grad_d", "grad_g")
+    rows = [{k: v for k, v in row.items() if k not in known} for row in rows_of(run)]
+    path = told_again(run, [row | {"energy": 1.0} for row in rows])
+    assert len(told(path)["charts"]) == 1, "scores"
+    assert "<h3>Training" not in path.read_text()
+    found, show = pictured(Run.load(run.path))
+    made = {d.key: d for d in drawings(Run.load(run.path), known_data(run.info, run.config), found,
+                                       show)}  # fmt: skip
+    assert made["training"].draw() is None, "nor on the live page"
 
 
 def test_uplot_is_in_the_page_with_its_licence_and_nothing_is_fetched(report: Path) -> None:

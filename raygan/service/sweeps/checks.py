@@ -17,7 +17,7 @@ from raygan.own.inside import settled_here
 from raygan.own.names import is_own
 from raygan.service.runs.changes import FREE
 from raygan.service.sweeps.file import Sweep, read_sweep
-from raygan.service.sweeps.search import MODULES, NEEDS
+from raygan.service.sweeps.search import MODULES, NEEDS, longest, unstopped
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, load_data
 from raygan.trackers.base import installed
@@ -65,6 +65,20 @@ def check(spec: Sweep, file: Path) -> None:
         raise ConfigError(f"{file}: {error}") from None
     check_metric(spec, file)
     tell_saves(spec)
+    tell_compared(spec)
+
+
+def tell_compared(spec: Sweep) -> None:
+    """hyperband's first trials are never stopped, and with `max_concurrent` these may be all."""
+    if spec.scheduler != "hyperband" or not spec.max_concurrent:
+        return
+    if spec.max_concurrent <= (first := unstopped(longest(spec)[0])):
+        NOTES.warning(
+            "scheduler hyperband: max_concurrent = %d: paused trials count, and of %d at a time"
+            " none is stopped early. Raise it, or leave it out: then the cluster's room decides",
+            spec.max_concurrent,
+            first,
+        )
 
 
 def tell_saves(spec: Sweep) -> None:

@@ -139,7 +139,9 @@ def finished(run: Run, sweep: Sweep, config: Config) -> bool:
     if how in TRAINED:
         # what was killed while it was measured is measured
         return not at_work(info)
-    return how == "scheduler" and sweep.scheduler in FINAL
+    # one that was stopped at its very end, as before 0.3, has lost nothing: it is done
+    short = max((info.get("steps") or {"": 0}).values()) < config.steps
+    return how == "scheduler" and sweep.scheduler in FINAL and short
 
 
 def ended(info: Mapping[str, Any]) -> str:

@@ -114,7 +114,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
         param_space=space,
         tune_config=tune.TuneConfig(
             metric="metric", mode=mode, search_alg=search, scheduler=scheduler_of(spec),
-            max_concurrent_trials=concurrent, num_samples=spec.samples if search is not None else 1,
+            max_concurrent_trials=at_once(spec, concurrent), num_samples=spec.samples if search is not None else 1,
             trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -125,6 +125,13 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     with stop:
         results = tuner.fit()
     return list(results.errors)
+
+
+def at_once(spec: Sweep, room: int) -> int | None:
+    """What Tune is told of trials at a time; None: it looks at the room alone."""
+    # Tune counts paused trials too: with so few as there is room for, hyperband would never have
+    # one to compare with.
+    return None if spec.scheduler == "hyperband" and not spec.max_concurrent else room
 
 
 def bundles(

@@ -183,6 +183,17 @@ def test_what_a_scheduler_has_stopped_for_good_stays_so(
     assert trials.ended(later.info) == ("done" if goes_on else "scheduler")
 
 
+def test_a_trial_that_was_stopped_at_its_very_end_is_done(tune: Tune, tmp_path: Path) -> None:
+    """As releases before have left it: it has had as much as the others."""
+    sweep = sweep_of(scheduler="asha")
+    tune.stop_at = 30
+    stopped, _ = started(sweep, tmp_path, tune)
+    assert (trials.ended(stopped.info), max(stopped.info["steps"].values())) == ("scheduler", 30)
+    later, told = started(sweep, tmp_path, tune)
+    assert (trials.ended(later.info), told[-1]["step"], told[-1]["last"]) == ("done", 30, True)
+    assert math.isfinite(told[-1]["mixture.high_quality"])
+
+
 def test_a_done_trial_goes_on_where_the_file_gives_it_more_steps(
     tune: Tune, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from raygan.service.places import outlined
 from raygan.service.runs.changes import FREE
 from raygan.service.runs.identity import settled
 from raygan.service.sweeps.file import Sweep, read_sweep
+from raygan.service.sweeps.folder import STORED, exists_already, read_stored, refuse_running_sweep
 from raygan.service.sweeps.known import changed_data, known
 from raygan.service.sweeps.reporter import named_by
 from raygan.service.sweeps.search import MODULES, NEEDS, longest, unstopped
@@ -43,12 +44,10 @@ def asked_for(
     folder = run_dir / spec.name
     check(spec, file, folder)
     if folder.exists() and not resume:
-        raise ConfigError(
-            f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep"
-            " another name."
-        )
-    stored = folder / "sweep.json"
-    if resume and stored.exists() and (what := changed(json.loads(stored.read_text()), spec)):
+        raise exists_already(folder)
+    refuse_running_sweep(folder)
+    stored = folder / STORED
+    if resume and stored.exists() and (what := changed(read_stored(folder), spec)):
         raise ConfigError(
             f"{file}: its {what} not that of {str(folder)!r}: some trials would be of the one, some"
             " of the other. Give the sweep another name."

@@ -20,6 +20,7 @@ from raygan.own.importing import refuse_while_loading
 from raygan.service.signals import wanted
 from raygan.service.sweeps.checks import asked_for, check_metric, lives_apart
 from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.folder import begin
 from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.reporter import WORST
 from raygan.service.sweeps.search import scheduler_of, search_of
@@ -48,10 +49,9 @@ def sweep(
     with cluster(address, 512):
         if lives_apart(spec):
             check_metric(spec, file, folder, inline=False)
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        begin(folder, spec, resume)
         # of an earlier start: its trials have other ids
         shutil.rmtree(folder / CLAIMS, ignore_errors=True)
-        (folder / "sweep.json").write_text(spec.model_dump_json(indent=1) + "\n")
         errors = _fit(spec, folder.resolve(), file)
     if errors:
         raise TrialsFailed(folder, what_failed(spec, folder, file, errors))

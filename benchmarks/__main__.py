@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from raygan.errors import RayganError
+
 HERE = Path(__file__).parent
 ROOMS = ("speed", "science", "faults")
 USE = "python -m benchmarks NAME [ARGS]"
@@ -39,7 +41,7 @@ def listing(known: Mapping[str, Path]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """0, 2 for a name that does not exist; else what the benchmark says."""
+    """0, 2 for a name that does not exist, a RayganError's own; else what the benchmark says."""
     known = found()
     if not argv or argv[0] in ("-h", "--help"):
         print(listing(known))
@@ -48,9 +50,18 @@ def main(argv: Sequence[str]) -> int:
     if name not in known:
         print(f"{argv[0]}: no such benchmark; `python -m benchmarks` names all", file=sys.stderr)
         return 2
+    source = known[name].read_text()
+    # who asks what it does must not start it: it may take hours, and writes a result
+    if {"-h", "--help"} & set(argv[1:]) and "argparse" not in source:
+        print(f"python -m benchmarks {name}\n\n{ast.get_docstring(ast.parse(source))}")
+        return 0
     sys.argv = [str(known[name]), *argv[1:]]
     module = ".".join(known[name].relative_to(HERE.parent).with_suffix("").parts)
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except RayganError as error:  # data that are not there, for one
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,12 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import resolve
+from raygan.controller.files import write_atomically
 from raygan.service.papers.reproduce import spread as spread
 from raygan.service.runs.provenance import processor
 from raygan.service.training import train
 from raygan.strategies.roles import GLOBAL
 
 RESULTS = Path(__file__).parent / "results"
+BEFORE = "before"
+"""Folder in it, not in git: a short try of a benchmark replaces the result of a whole one."""
+WRITTEN = set[Path]()
+"""By this process."""
 
 
 def conditions() -> dict[str, Any]:
@@ -40,12 +46,18 @@ def conditions() -> dict[str, Any]:
 
 
 def write(name: str, payload: dict[str, Any]) -> Path:
-    """Keep a result with its conditions."""
+    """Keep a result with its conditions; the one from before this process goes to `BEFORE`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(
-        json.dumps({"conditions": conditions(), **payload}, indent=1, default=float) + "\n"
-    )
+    if path not in WRITTEN and path.exists():
+        before = RESULTS / BEFORE / path.name
+        before.parent.mkdir(exist_ok=True)
+        write_atomically(before, path.read_bytes())
+        print(f"{path.name}: what it was before is in {before}", file=sys.stderr)
+    WRITTEN.add(path)
+    text = json.dumps({"conditions": conditions(), **payload}, indent=1, default=float) + "\n"
+    # a kill in the middle would lose the hours that are kept so far
+    write_atomically(path, text.encode())
     return path
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.claims import GROUPS, Source
+from benchmarks.claims import GROUPS, Cell, Json, Source
 
 HERE = Path(__file__).parent
 PAGE = HERE / "RESULTS.md"
@@ -32,15 +32,35 @@ mode; modes count from 10 % of their share. Real data has a high quality of .988
 
 
 def lines(source: Source) -> list[str]:
-    """The conditions, and a table."""
-    payload = json.loads((HERE / f"results/{source.file}.json").read_text())
-    told = payload["conditions"]
+    """The conditions, and a table. Raises Unmade."""
+    file = f"benchmarks/results/{source.file}.json"
+    try:
+        payload = json.loads((HERE / f"results/{source.file}.json").read_text())
+        told = payload["conditions"]
+    except FileNotFoundError:
+        raise Unmade(f"{file} is not there. Make it: {source.command}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unmade(f"{file} is damaged ({error!r}). Make it anew: {source.command}") from None
     commit = str(told["commit"]).partition(";")[0] or "not noted"
     about = [f"`{source.command}`", told["date"], f"commit {commit}", machine(told["machine"])]
-    rows = [[claim, *figure(payload)] for claim, figure in source.claims.items()]
+    rows = [[claim, *taken(file, source, claim, payload)] for claim in source.claims]
     rows = [["claim", "figure", "spread"], ["---"] * 3, *rows]
     table = [f"| {' | '.join(row)} |" for row in rows]
     return [*wrapped(" · ".join([*about, f"[log](LOG.md#{source.entry})"])), "", *table, ""]
+
+
+class Unmade(Exception):
+    """A result that the page cannot be made from, and how to make it."""
+
+
+def taken(file: str, source: Source, claim: str, payload: Json) -> Cell:
+    """A claim's figure and spread. Raises Unmade where a shorter run has left it out."""
+    try:
+        return source.claims[claim](payload)
+    except (LookupError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise Unmade(
+            f"{file} has nothing for {claim!r} ({error!r}). Make all of it: {source.command}"
+        ) from None
 
 
 def machine(name: str) -> str:
@@ -87,8 +107,15 @@ def page() -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the page, or say that it is not current."""
-    made = page()
+    """Write the page, or say that it is not current; 2 for what it does not know."""
+    if unknown := [word for word in argv if word != "--check"]:
+        print(f"scoreboard: {unknown[0]!r}: it knows --check alone", file=sys.stderr)
+        return 2
+    try:
+        made = page()
+    except Unmade as error:
+        print(f"scoreboard: {error}", file=sys.stderr)
+        return 1
     if "--check" not in argv:
         PAGE.write_text(made)
     elif not PAGE.exists() or PAGE.read_text() != made:

@@ -22,6 +22,7 @@ from raygan.service.plan import plan_text
 from raygan.service.runs.run import Run
 from raygan.service.sweeps.costs import costs
 from raygan.service.verify import verify_config
+from raygan.strategies.base import load_data
 from tests.conftest import TINY
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -97,7 +98,8 @@ def test_what_a_strategy_does_not_say_is_not_left_out_without_a_word(name: str) 
     resolved = resolve(None, (), named({**TINY, "num_pairs": 3, "strategy": own}, spec_of))
     results = verify_config(resolved.config, 20, "local", True)
     assert all(r.ok for r in results)
-    told, cost = plan_text(resolved, "local"), costs(resolved.config, 10, 0.0)
+    told = plan_text(resolved, "local")
+    cost = costs(resolved.config, 10, 0.0, load_data(resolved.config))
     assert cost["d_updates"] == 30
     if name == "ring_gap.py":
         assert any(r.promised and r.text.startswith("swaps conserve") for r in results)

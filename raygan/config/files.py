@@ -51,7 +51,10 @@ def expanded(value: object, known: dict[int, int] | None = None) -> int:
     return known[id(value)]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+CONFIG_FILE = "config file"
+
+
+def read_yaml(path: Path, what: str = CONFIG_FILE) -> dict[str, Any]:
     """A YAML file's mapping; raises ConfigError for anything else."""
     try:
         values = written_yaml.read(path.read_text())
@@ -59,26 +62,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
         # the loader does not mind: they are one object until somebody walks over them.
         if expanded(values) > MAX_VALUES:
             raise ConfigError(
-                f"config file {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand"
+                f"{what} {str(path)!r} holds more than {MAX_VALUES} values. Its aliases expand"
                 " too far."
             )
     except written_yaml.Twice as error:
-        raise ConfigError(f"config file {str(path)!r}: {error}. Leave one of them out.") from None
+        raise ConfigError(f"{what} {str(path)!r}: {error}. Leave one of them out.") from None
     except FileNotFoundError:
+        flag = " to --config" if what == CONFIG_FILE else ""
         raise ConfigError(
-            f"config file {str(path)!r} does not exist. Check the path given to --config."
-            f"{include_hint(path)}"
+            f"{what} {str(path)!r} does not exist. Check the path given{flag}.{include_hint(path)}"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).replace("\n", " ")
         raise ConfigError(
-            f"config file {str(path)!r} cannot be read: {reason}. Write it as YAML."
+            f"{what} {str(path)!r} cannot be read: {reason}. Write it as YAML."
         ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(
-            f"config file {str(path)!r} holds a {type(values).__name__}, not settings `key: value`."
+            f"{what} {str(path)!r} holds a {type(values).__name__}, not settings `key: value`."
         )
     return {str(k): v for k, v in values.items()}
 

@@ -5,7 +5,8 @@ before anything is written.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from raygan.errors import (
 from raygan.gan.device import chosen
 from raygan.gan.device import settle as settle_device
 from raygan.metrics.by_part import Ask
+from raygan.service.runs.identity import known_data
 from raygan.strategies.base import Setup, load_data, num_processes, with_data
 from raygan.strategies.partition import with_parts
 from raygan.strategies.sources import component_of, sources_of
@@ -39,10 +41,14 @@ def hosting(config: Config, address: str, inline: bool) -> Iterator[None]:
         yield
 
 
-def outlined(config: Config, inline: bool) -> Samples:
+def outlined(config: Config, inline: bool, known: Mapping[str, Any] | None = None) -> Samples:
     """The config's data; where nobody holds the whole all but the samples, each source read where
     pairs live, so that it takes a Ray that is up. Raises DataError.
+
+    known: run.json of a run on the same data, which are read as they were for it.
     """
+    if known is not None:
+        return known_data(known, config)
     if inline or component_of(config).whole:
         return load_data(config)
     from raygan.actors.pair_sources import outline_there

@@ -12,7 +12,7 @@ import json
 import shlex
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from raygan.data.base import Samples
 from raygan.data.reading import stand_in
 from raygan.errors import (
     ConfigError,
+    DataError,
     StaleEpochError,
 )
 from raygan.gan.device import chosen
@@ -58,7 +59,7 @@ from raygan.service.resuming import resume_run
 from raygan.service.runs.alive import who
 from raygan.service.runs.changes import changes
 from raygan.service.runs.code import load_config, tell_objects, use_code, write_code
-from raygan.service.runs.identity import identity, settled
+from raygan.service.runs.identity import differing, identity, known_parts, settled
 from raygan.service.runs.naming import fresh_name, point_latest
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
@@ -67,7 +68,7 @@ from raygan.service.scores.fitting import refuse_misfits
 from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, strategy_of
-from raygan.strategies.sources import component_of
+from raygan.strategies.sources import component_of, sources_of
 from raygan.watching import tell
 
 
@@ -76,13 +77,15 @@ def train(
     address: str = "auto", inline: bool = False, resume: str | None = None,
     listeners: Sequence[Listener | Heard] | None = None, command: str | None = None,
     strict: bool = False, trust_code: bool = False, require: str | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Run:  # fmt: skip
     """Run a config; returns the finished run. Raises a RayganError, with the run folder telling how
     it ended.
 
     resume: "auto" goes on with `run_dir/name` where it exists, and starts it otherwise; a path goes
     on with that run. strict: never on another machine, or with other versions, than it was last
-    written with.
+    written with. known: run.json of another run on these data, which are not asked about; a
+    DataError where they are others now.
     """
     refuse_while_loading("raygan.service.training.train")
     # Paths become absolute here, once: actors, jobs and whoever resumes stand in other folders.
@@ -120,9 +123,9 @@ def train(
     trained = sources(config)
     # Sources that nobody has as a whole are read where pairs live: only once Ray is up.
     early = inline or component_of(config).whole
-    ready = _ready(config, inline, trained, require) if early else None
+    ready = _ready(config, inline, trained, require, known) if early else None
     with hosting(config, address, inline):
-        data, setup, begin, origins = ready or _ready(config, inline, trained, require)
+        data, setup, begin, origins = ready or _ready(config, inline, trained, require, known)
         packs: dict[str, Any] = {}
         tell("making the run")
         # Measured on this machine, and its number goes into the run's config: a run that is
@@ -132,7 +135,11 @@ def train(
         if not inline:
             check_placement(config)
             check_abroad(config)
+        if known and sources_of(config):
+            data = known_parts(known, data)
         data = parted(config, data, inline)
+        if known and (differs := differing(known, data)):
+            raise DataError(f"{differs} Put those data back.")
         given = name
         while True:
             # As late as this: whoever trains beside us has made its folder meanwhile, and is
@@ -154,13 +161,14 @@ def train(
 
 
 def _ready(
-    config: Config, inline: bool, trained: Sequence[tuple[Run, str]], require: str | None
-) -> tuple[Samples, Setup, Checkpoint | None, list[dict[str, Any]]]:
+    config: Config, inline: bool, trained: Sequence[tuple[Run, str]], require: str | None,
+    known: Mapping[str, Any] | None,
+) -> tuple[Samples, Setup, Checkpoint | None, list[dict[str, Any]]]:  # fmt: skip
     """The data, what is built from them, and the checkpoint that it begins from, with its origins;
     networks and scores fit. Raises a RayganError.
     """
     strategy = strategy_of(config)
-    data = outlined(config, inline)
+    data = outlined(config, inline, known)
     tell("checking the networks and the scores")
     setup = Setup(config, stand_in(data), torch.device("cpu"))
     setup.parts(strategy.players(config)[0])  # refuses what cannot be built

@@ -28,8 +28,10 @@ def sweep(argv: Sequence[str]) -> int:
     if args.has("dry-run"):
         from raygan.service.sweeps import checks, estimate
 
-        spec, _ = checks.asked_for(file, **asked)
-        print(estimate.text(spec))
+        spec, folder = checks.asked_for(file, **asked)
+        if checks.lives_apart(spec):
+            checks.check_metric(spec, file, folder)
+        print(estimate.text(spec, folder))
         return 0
     failed: sweeping.TrialsFailed | None = None
     try:

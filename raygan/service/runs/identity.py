@@ -56,6 +56,11 @@ def rooted_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def read_as(config: Config) -> dict[str, Any]:
+    """All settings that a config's data are read by, however they were written."""
+    return component_of(pinned(rooted(config))).model_dump()
+
+
 def in_a_job(path: Path) -> bool:
     """Does it lie in Ray's copy of a job's working directory, which is thrown away with the job?"""
     return any(part.startswith("_ray_pkg_") for part in path.parts)
@@ -188,6 +193,12 @@ def other_data(info: Mapping[str, Any], data: Samples) -> str:
     """Are these others than run.json says? Both hashes, and the flag that says "I know"; "" where
     they are the same.
     """
+    differs = differing(info, data)
+    return differs and f"{differs} Put those data back, or say --other-data if you mean these."
+
+
+def differing(info: Mapping[str, Any], data: Samples) -> str:
+    """What of these data is not as run.json says, with both hashes; "" where nothing is."""
     known, now = info.get("data"), identity(data)
     if not isinstance(known, Mapping):
         return ""
@@ -206,6 +217,5 @@ def other_data(info: Mapping[str, Any], data: Samples) -> str:
         if before and before != after and (data.sha256 or data.parts):
             return (
                 f"{what} has sha256 {after[:12]}.. now, the run was made with {str(before)[:12]}..."
-                " Put those data back, or say --other-data if you mean these."
             )
     return ""

@@ -28,6 +28,7 @@ from raygan.gan.bundle import pack, unpack
 from raygan.gan.states import begun_from
 from raygan.own.names import label
 from raygan.service.runs.code import write_code
+from raygan.service.runs.identity import read_as
 from raygan.service.runs.lineage import lineage
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
@@ -140,7 +141,7 @@ def fork(
             created=time.time(), shape=info["shape"],  # noqa: TID251  shown only
             # The samples' scaling and the alphabet belong to the weights, not to the settings.
             alphabet=info["alphabet"], scaling=info.get("scaling"), reading=info.get("reading"),
-            executor=info.get("executor"), forked=forked,
+            executor=info.get("executor"), forked=forked, **known_of(run, resolved.config),
             **born(provenance(), time.time()),  # noqa: TID251  shown only
         )  # fmt: skip
         journal = Journal.open(LocalStorage(folder.path))
@@ -150,6 +151,12 @@ def fork(
             folder.event("origin", checkpoint.step, **origin)
         folder.event("fork", checkpoint.step, source=str(source))
         folder.close()
+
+
+def known_of(source: Run, config: Config) -> dict[str, Any]:
+    """For a fork's run.json: what its source knows of the data, where these are its own too."""
+    same = read_as(config) == read_as(source.config)
+    return {"data": source.info["data"]} if same and "data" in source.info else {}
 
 
 def _under(checkpoint: Checkpoint, source: Run, config: Config) -> Checkpoint:

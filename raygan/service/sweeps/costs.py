@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from raygan.config import Config
+from raygan.data.base import Samples
+from raygan.data.partition import Part
+from raygan.data.stored import Samplings
 from raygan.service.runs.warm_start import seconds_of
 from raygan.service.sweeps.file import Sweep
-from raygan.strategies.base import Setup, load_data, strategy_of
+from raygan.strategies.base import Setup, strategy_of
 
 
-def megabytes(config: Config) -> float:
+def megabytes(config: Config, data: Samples) -> float:
     """Megabytes that players send each other, for one step of everybody."""
-    return (
-        strategy_of(config).bytes_a_step(Setup(config, load_data(config), torch.device("cpu")))
-        / 1e6
-    )
+    setup = Setup(config, data, torch.device("cpu"))
+    return strategy_of(config).bytes_a_step(setup) / 1e6
 
 
-def costs(config: Config, steps: int, seconds: float) -> dict[str, float]:
-    """The three axes of a trial that is `steps` far."""
+def costs(config: Config, steps: int, seconds: float, data: Samples) -> dict[str, float]:
+    """The three axes of a trial that is `steps` far; its data may be `light`."""
     # Updates of D, since they compare strategies: SGAN's global pair makes N of them a step.
     updates = strategy_of(config).d_updates(config) * steps
-    return {"d_updates": updates, "player_seconds": seconds, "megabytes": megabytes(config) * steps}
+    sent = megabytes(config, data) * steps
+    return {"d_updates": updates, "player_seconds": seconds, "megabytes": sent}
 
 
 def spent(config: Config, info: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
@@ -34,7 +38,30 @@ def spent(config: Config, info: Mapping[str, Any]) -> tuple[int, dict[str, float
     was forked; by its run.json.
     """
     step = max((info.get("steps") or {"": 0}).values())
-    return step, costs(config, step, seconds_of(info))
+    return step, costs(config, step, seconds_of(info), sketched(info))
+
+
+def light(data: Samples) -> Samples:
+    """The same number of samples of the same form, all zero: enough to count by."""
+    return replace(data.outline, train=zero(data.train.shape))
+
+
+def zero(form: tuple[int, ...]) -> Samplings:
+    """As many zeros, in the memory of one."""
+    return np.broadcast_to(np.float32(0), form)
+
+
+def sketched(info: Mapping[str, Any]) -> Samples:
+    """The same by what run.json tells of them: a run that is there is
+    counted without its data, which may be gone by now.
+    """
+    alphabet, shape = info.get("alphabet") or "", tuple(info["shape"])
+    known = info.get("data") or {}
+    # of text a sample is a number a character, not one for each letter
+    form = (known.get("train") or 0, *(shape[1:] if alphabet else shape))
+    zeros = zero(form)
+    parts = {p: Part.of(part) for p, part in (known.get("parts") or {}).items()}
+    return Samples(known.get("name", ""), zeros, zeros[:0], text=alphabet, parts=parts)
 
 
 def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
+
+
+def numbered(spec: Any) -> Any:
+    """The same way to draw, with the ends of a range as numbers where they are written as such.
+
+    >>> numbered({"log_uniform": ["1e-4", 1]}), numbered({"choice": ["1e-4"]}), numbered(["1e-4"])
+    ({'log_uniform': [0.0001, 1]}, {'choice': ['1e-4']}, ['1e-4'])
+    """
+    if not isinstance(spec, Mapping):
+        return spec
+    return {
+        kind: [_number(end) for end in ends]
+        if kind in ("uniform", "log_uniform") and isinstance(ends, list)
+        else ends
+        for kind, ends in spec.items()
+    }
+
+
+def _number(end: Any) -> Any:
+    written = isinstance(end, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", end)
+    return float(end) if written else end
 
 
 def no_range(kind: str, ends: Sequence[Any]) -> str:

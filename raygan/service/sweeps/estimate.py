@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from raygan.config import Config, Resolved, full_dump, validate
-from raygan.service.sweeps.costs import costs
+from raygan.data.base import Samples
+from raygan.service.places import outlined
+from raygan.service.runs.identity import settled
+from raygan.service.sweeps.costs import costs, light
 from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.known import known
 from raygan.service.sweeps.naming import trial_name
 from raygan.strategies.base import strategy_of
 from raygan.watching import tell
@@ -19,8 +26,10 @@ NAMES = 40
 """Trials that are listed."""
 
 
-def text(spec: Sweep) -> str:
-    """The trials, their steps, D updates and bytes, and about how long they take here."""
+def text(spec: Sweep, folder: Path | None = None) -> str:
+    """The trials, their steps, D updates and bytes, and about how long they take here. folder: of a
+    sweep that is gone on with, whose data are known.
+    """
     points = spec.points()
     names = [trial_name(p) for p in points]
     if spec.search != "grid":
@@ -28,10 +37,10 @@ def text(spec: Sweep) -> str:
             f"{spec.samples} trials that {spec.search} draws; the first of a grid stands for all"
         ]
         points = points[:1] * spec.samples
-    configs = [spec.resolved(p).config for p in points]
-    seconds_a_step = per_step(configs[0])
+    configs = [settled(spec.resolved(p)).config for p in points]
+    seconds_a_step = per_step(configs[0], known(folder, configs[0]))
     # Costs build a trial's networks to count their bytes: of thousands that would take minutes.
-    kept = [costs(c, c.steps, 0.0) for c in configs] if len(configs) <= NAMES else []
+    kept = costs_of(configs, folder) if len(configs) <= NAMES else []
     # Only the first trial is timed: to time all would take as long as their starts.
     took = sum(seconds_a_step * c.steps * members(c) / members(configs[0]) for c in configs)
     at_once = spec.max_concurrent or max(1, (os.cpu_count() or 1))
@@ -80,8 +89,22 @@ def clock(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def per_step(config: Config) -> float:
-    """Seconds of one core that a step of everybody takes, by a short run in this process."""
+def costs_of(configs: list[Config], folder: Path | None) -> list[dict[str, float]]:
+    """Of whole trials; data that several have are read once."""
+    read, out = dict[str, Samples](), list[dict[str, float]]()
+    for config in configs:
+        # all that the data, and how they are parted, follow from
+        key = json.dumps([config.data, config.seed, config.ids], sort_keys=True)
+        if key not in read:
+            read[key] = light(outlined(config, True, known(folder, config)))
+        out.append(costs(config, config.steps, 0.0, read[key]))
+    return out
+
+
+def per_step(config: Config, info: Mapping[str, Any] | None = None) -> float:
+    """Seconds of one core that a step of everybody takes, by a short run in this process. info:
+    run.json of one on the same data.
+    """
     from raygan.service.training import train
 
     tell("timing a few steps of the first trial")
@@ -91,5 +114,5 @@ def per_step(config: Config) -> float:
     values |= {"track": [], "listeners": []}
     tried = Resolved(config=validate(Config, values), origins={})
     with tempfile.TemporaryDirectory(prefix="raygan-dry-") as folder:
-        run = train(tried, run_dir=Path(folder), name="try", inline=True)
+        run = train(tried, run_dir=Path(folder), name="try", inline=True, known=info)
         return float(sum(run.info["busy_seconds"].values())) / STEPS

@@ -21,11 +21,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from raygan.config import Config, Resolved, Section, Travels, dotted, read_yaml, resolve, validate
+from raygan.controller.files import write_atomically
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
-from raygan.service.sweeps.draws import DRAWS, draw, no_range
+from raygan.service.sweeps.draws import DRAWS, draw, no_range, numbered
 from raygan.service.sweeps.naming import trial_name
 from raygan.strategies.base import generating, mixed, strategy_of
 from raygan.strategies.roles import MIXTURE
@@ -108,9 +109,21 @@ class Sweep(Travels):
             raise ValueError("loggers is settings.track now, which is there too; remove loggers")
         return {**rest, "settings": {**settings, "track": values["loggers"]}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ends_are_numbers(cls, values: Any) -> Any:
+        """`log_uniform: [1e-4, 1e-2]`: YAML 1.1 takes numbers without a point for text."""
+        if not isinstance(values, dict) or not isinstance(space := values.get("space"), dict):
+            return values
+        return {**values, "space": {path: numbered(spec) for path, spec in space.items()}}
+
     @model_validator(mode="after")
     def _fits(self) -> Sweep:
         check_name(self.name)
+        if self.budget.d_updates is not None and "steps" in self.space:
+            raise ValueError(
+                "space.steps: budget.d_updates gives each trial its steps. Leave one of them out"
+            )
         if not self.space:
             raise ValueError("space is empty: name what is swept, as in {seed: [0, 1]}")
         for path, values in self.space.items():
@@ -197,7 +210,7 @@ def read_sweep(path: Path, samples: int | None = None) -> Sweep:
     """A sweep file; every point of it is a config that exists. samples: instead of the file's.
     Raises ConfigError.
     """
-    values = read_yaml(path)
+    values = read_yaml(path, "sweep file")
     try:
         values = _own_parts(values, path.parent)
         sweep = validate(Sweep, values if samples is None else {**values, "samples": samples})
@@ -274,4 +287,4 @@ def scored(config: Config) -> list[str]:
 
 def write_point(folder: Path, point: Mapping[str, Any]) -> None:
     """What a trial's run is a point of."""
-    (folder / "point.json").write_text(json.dumps(dict(point), indent=1) + "\n")
+    write_atomically(folder / "point.json", (json.dumps(dict(point), indent=1) + "\n").encode())

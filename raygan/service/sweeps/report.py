@@ -52,6 +52,8 @@ def write(folder: Path) -> Path:
     preset = changes_of(folder, frame, best[0]) + preset_of(spec, best) if best else ""
     if best:
         write_atomically(folder / "best.yaml", preset.encode())
+    else:  # of an earlier report: nothing is the best by now
+        (folder / "best.yaml").unlink(missing_ok=True)
     page = folder / "report" / "index.html"
     write_atomically(page, render(spec, frame, means, pictures, preset).encode())
     return page

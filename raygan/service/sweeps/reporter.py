@@ -18,13 +18,15 @@ from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.listener import Listener, Running
 from raygan.controller.orders import Done, Evaluate
+from raygan.data.base import Samples
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import lower_is_better
+from raygan.metrics.suite import Suite
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import inherited_seconds
 from raygan.service.sweeps.costs import costs, metric_of
 from raygan.service.sweeps.file import Sweep, scored
-from raygan.strategies.base import Setup, load_data
+from raygan.strategies.base import Setup
 
 POINTER = "run.json"
 LAST = "last"
@@ -50,11 +52,14 @@ class Reporter(Listener):
 
     decides = True
 
-    def __init__(self, sweep: Sweep, config: Config, path: Path, keys: list[str]) -> None:
+    def __init__(
+        self, sweep: Sweep, config: Config, path: Path, keys: list[str], data: Samples
+    ) -> None:
         self.sweep = sweep
         self.path = path
         self.keys = keys
-        self.per_step = costs(config, 1, 0.0)  # once: it builds the networks to count their bytes
+        # once: it builds the networks to count their bytes
+        self.per_step = costs(config, 1, 0.0, data)
         if sweep.budget.megabytes is not None and math.isnan(self.per_step["megabytes"]):
             name = config.strategy["name"]
             raise ConfigError(
@@ -154,10 +159,16 @@ def flattened(scores: Scores) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def score_keys(config: Config) -> list[str]:
+def score_keys(config: Config, data: Samples) -> list[str]:
     """Every score that a run of this config can report: Tune's table has the columns of the first
     report only.
     """
-    evaluator = Evaluator(Setup(config, load_data(config), torch.device("cpu")))
-    scores = list(evaluator.full.floor())
+    scores = named_by(Evaluator(Setup(config, data, torch.device("cpu"))).full)
     return [f"{player}.{score}" for player in scored(config) for score in scores]
+
+
+def named_by(suite: Suite) -> list[str]:
+    """What a suite's numbers are called. Names of users' own are known once they have measured, and
+    they measure nothing of data that nobody holds.
+    """
+    return list(suite.floor()) if suite.own and suite.data.whole else suite.names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from typing import Any
 
 from raygan.errors import ConfigError
@@ -33,6 +34,8 @@ def search_of(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
     return space, create_searcher(spec.search, metric="metric", mode=mode, **seeded)
 
 
+HALVING = 3
+"""hyperband: one of so many goes on."""
 MOST = 1000
 """Points that are looked at for what is longest, of a search's."""
 SEEDS = {
@@ -87,26 +90,55 @@ def scheduler_of(spec: Sweep) -> Any:
     # as if it had lost.
     end = steps + 1
     if spec.scheduler == "asha":
-        return tune.schedulers.ASHAScheduler(
+        return leaving(tune.schedulers.ASHAScheduler)(
             time_attr="step", grace_period=min(every, end), max_t=end, reduction_factor=2
         )
     if spec.scheduler == "hyperband":
-        return tune.schedulers.HyperBandScheduler(time_attr="step", max_t=end)
+        return hyperband(end)
     if spec.scheduler == "median_stopping_rule":
-        return tune.schedulers.MedianStoppingRule(time_attr="step", grace_period=every)
+        return leaving(tune.schedulers.MedianStoppingRule)(time_attr="step", grace_period=every)
     return population(spec, every)
 
 
-def population(spec: Sweep, every: int) -> Any:
-    """PBT that leaves a trial alone at its end, and stays within the space."""
-    from ray.tune.schedulers import PopulationBasedTraining
+def leaving(kind: type) -> Any:
+    """The schedule, which leaves a trial alone that has told its last step."""
 
-    class Population(PopulationBasedTraining):
+    class Leaving(kind):  # type: ignore[misc]  # Tune's classes come untyped
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            # Who takes over a state with no steps left, or gives up its own there, ends unscored.
+            # Who is stopped or paused there has had all of its steps, and would not count as done;
+            # who takes over a state with no steps left, or gives up its own there, ends unscored.
+            # That it has ended is told next (`on_trial_complete`), with the same result.
             if result[LAST]:
                 return str(self.CONTINUE)
             return str(super().on_trial_result(tune_controller, trial, result))
+
+    return Leaving
+
+
+def hyperband(end: int) -> Any:
+    """HyperBand in which nobody waits for a trial that is gone."""
+    from ray.tune.schedulers import HyperBandScheduler
+
+    class Bands(leaving(HyperBandScheduler)):  # type: ignore[misc]  # made here
+        def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
+            try:
+                return str(super()._process_bracket(tune_controller, bracket))
+            finally:
+                # Tune leaves it set (2.60): after a bracket's first halving one that ends, or dies,
+                # before the next would leave those that wait for it paused for ever.
+                bracket.is_being_processed = False
+
+    return Bands(time_attr="step", max_t=end, reduction_factor=HALVING)
+
+
+def unstopped(steps: int) -> int:
+    """How many trials hyperband begins with that it lets come to their end (its bracket 0)."""
+    return round(math.log(steps + 1) / math.log(HALVING)) + 1
+
+
+def population(spec: Sweep, every: int) -> Any:
+    """PBT that stays within the space."""
+    from ray.tune.schedulers import PopulationBasedTraining
 
     def explored(values: dict[str, Any]) -> dict[str, Any]:
         # Tune multiplies by 1.2 or 0.8, wherever that leads.
@@ -117,7 +149,7 @@ def population(spec: Sweep, every: int) -> Any:
         return {**values, "point": point}
 
     changes = {path: perturbed(spec.space[path]) for path in spec.perturb}
-    return Population(
+    return leaving(PopulationBasedTraining)(
         time_attr="step", perturbation_interval=every, custom_explore_fn=explored,
         hyperparam_mutations={
             "point": {p: v if isinstance(v, list) else domain(v) for p, v in changes.items()}

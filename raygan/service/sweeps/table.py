@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from raygan.config import validate
+from raygan.controller.lines import read_json
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.runs.run import Run
 from raygan.service.sweeps.costs import metric_of, spent
 from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.folder import read_stored
 from raygan.service.sweeps.naming import known_name, spoken, trial_name
 from raygan.service.sweeps.trial import FORKED, ended
 
@@ -28,7 +29,7 @@ WHOLE = ("done", "degraded", "budget")
 
 def load(folder: Path) -> Sweep:
     """The sweep of a sweep's folder."""
-    return validate(Sweep, json.loads((folder / "sweep.json").read_text()))
+    return validate(Sweep, read_stored(folder))
 
 
 def table(folder: Path) -> Frame:
@@ -41,7 +42,12 @@ def table(folder: Path) -> Frame:
     for path in sorted(
         p.parent for p in (folder / "runs").glob("*/point.json") if not p.parent.is_symlink()
     ):
-        point = json.loads((path / "point.json").read_text())
+        try:
+            point = read_json(path, "point.json")
+        except RayganError as error:
+            unknown = dict.fromkeys(spec.space)
+            rows.append({"run": path.name, **unknown, "status": f"damaged: {error}"})
+            continue
         try:
             run = Run.load(path)
             info, scores = run.info, run.scores()
@@ -66,7 +72,9 @@ def table(folder: Path) -> Frame:
         rows.sort(
             key=lambda r: (place.get(str(r["run"]).partition(FORKED)[0], len(place)), str(r["run"]))
         )
-    return pd.DataFrame(rows)
+    # of a search there may be no row: its trials have failed before there was a run
+    told = dict.fromkeys(["run", *spec.space, *(key for row in rows for key in row), "status"])
+    return pd.DataFrame(rows, columns=list(told))
 
 
 def shown(point: Mapping[str, Any]) -> dict[str, Any]:

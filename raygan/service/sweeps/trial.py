@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from raygan.config import Config, Resolved
 from raygan.controller.listener import Listener, Running
 from raygan.errors import Interrupted
+from raygan.service.places import outlined
 from raygan.service.resuming import resume_run
 from raygan.service.runs.alive import TRAINED, at_work
+from raygan.service.runs.identity import settled
 from raygan.service.runs.run import Run
 from raygan.service.runs.warm_start import fork
 from raygan.service.sweeps.costs import costs, spent
 from raygan.service.sweeps.file import Sweep, write_point
+from raygan.service.sweeps.known import known
 from raygan.service.sweeps.naming import known_name, trial_name
 from raygan.service.sweeps.reporter import POINTER, Moment, Reporter, line, report, score_keys
 from raygan.service.training import train
@@ -42,13 +45,15 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
 
     point = values["point"]
     pointer = read_pointer(tune.get_checkpoint())
-    resolved = sweep.resolved(point)
+    resolved = settled(sweep.resolved(point))
     path = Path(folder) / "runs" / name_of(point, sweep, Path(folder), pointer)
-    config = resolved.config
+    config, inline = resolved.config, sweep.executor == "inline"
+    info = known(Path(folder), config, path)
+    data = outlined(config, inline, info)
     # All columns in the first report: Tune's table ignores those that come later.
-    keys = score_keys(config)
-    reporter = Reporter(sweep, config, path, keys)
-    report(line(sweep, keys, Moment(0, {}, costs(config, 0, 0.0)), []), None)
+    keys = score_keys(config, data)
+    reporter = Reporter(sweep, config, path, keys, data)
+    report(line(sweep, keys, Moment(0, {}, costs(config, 0, 0.0, data)), []), None)
     if (path / "run.json").exists() and finished(Run.load(path), sweep, config):
         write_point(path, point)
         tell_finished(Run.load(path), sweep, keys)
@@ -56,13 +61,12 @@ def run_trial(values: dict[str, Any], sweep: Sweep, folder: str) -> None:
     try:
         if not (path / "run.json").exists():
             if pointer is None:
-                train_here(resolved, path, sweep, reporter, point)
+                train_here(resolved, path, sweep, reporter, point, info)
                 return
             source, at = Path(pointer["run"]), pointer["step"]
             fork(source, path, resolved, at, pointer.get("player_seconds", 0.0))
         write_point(path, point)
         more = max(0, config.steps - Run.load(path).config.steps)
-        inline = sweep.executor == "inline"
         resume_run(path, extra_steps=more, address="auto", inline=inline, listeners=[reporter])
     except Interrupted:
         mark(path, "budget", "its budget was spent")
@@ -105,9 +109,12 @@ def claimed(claims: Path, name: str, trial: str) -> str:
 
 
 def train_here(
-    resolved: Resolved, path: Path, sweep: Sweep, reporter: Reporter, point: dict[str, Any]
-) -> None:
-    """A new run; its point is written as soon as its folder is there."""
+    resolved: Resolved, path: Path, sweep: Sweep, reporter: Reporter, point: dict[str, Any],
+    info: Mapping[str, Any] | None,
+) -> None:  # fmt: skip
+    """A new run; its point is written as soon as its folder is there. info: run.json of one on the
+    same data.
+    """
 
     class Note(Listener):
         decides = True
@@ -122,6 +129,7 @@ def train_here(
         inline=sweep.executor == "inline",
         listeners=[Note(), reporter],
         command="raygan sweep",
+        known=info,
     )
 
 
@@ -139,7 +147,9 @@ def finished(run: Run, sweep: Sweep, config: Config) -> bool:
     if how in TRAINED:
         # what was killed while it was measured is measured
         return not at_work(info)
-    return how == "scheduler" and sweep.scheduler in FINAL
+    # one that was stopped at its very end, as before 0.3, has lost nothing: it is done
+    short = max((info.get("steps") or {"": 0}).values()) < config.steps
+    return how == "scheduler" and sweep.scheduler in FINAL and short
 
 
 def ended(info: Mapping[str, Any]) -> str:

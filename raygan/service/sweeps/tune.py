@@ -18,8 +18,9 @@ from raygan.errors import ConfigError, DataError, InfeasibleError, Interrupted, 
 from raygan.metrics.ranking import lower_is_better
 from raygan.own.importing import refuse_while_loading
 from raygan.service.signals import wanted
-from raygan.service.sweeps.checks import asked_for
+from raygan.service.sweeps.checks import asked_for, check_metric, lives_apart
 from raygan.service.sweeps.file import Sweep
+from raygan.service.sweeps.folder import begin
 from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.reporter import WORST
 from raygan.service.sweeps.search import scheduler_of, search_of
@@ -43,13 +44,14 @@ def sweep(
         file, run_dir=run_dir, resume=resume, max_concurrent=max_concurrent, samples=samples,
         track=track,
     )  # fmt: skip
-    (folder / "runs").mkdir(parents=True, exist_ok=True)
-    # of an earlier start: its trials have other ids
-    shutil.rmtree(folder / CLAIMS, ignore_errors=True)
-    (folder / "sweep.json").write_text(spec.model_dump_json(indent=1) + "\n")
     from raygan.actors.cluster import cluster
 
     with cluster(address, 512):
+        if lives_apart(spec):
+            check_metric(spec, file, folder, inline=False)
+        begin(folder, spec, resume)
+        # of an earlier start: its trials have other ids
+        shutil.rmtree(folder / CLAIMS, ignore_errors=True)
         errors = _fit(spec, folder.resolve(), file)
     if errors:
         raise TrialsFailed(folder, what_failed(spec, folder, file, errors))
@@ -114,7 +116,8 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
         param_space=space,
         tune_config=tune.TuneConfig(
             metric="metric", mode=mode, search_alg=search, scheduler=scheduler_of(spec),
-            max_concurrent_trials=concurrent, num_samples=spec.samples if search is not None else 1,
+            max_concurrent_trials=at_once(spec, concurrent),
+            num_samples=spec.samples if search is not None else 1,
             trial_dirname_creator=lambda trial: str(trial.trial_id), reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -125,6 +128,13 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     with stop:
         results = tuner.fit()
     return list(results.errors)
+
+
+def at_once(spec: Sweep, room: int) -> int | None:
+    """What Tune is told of trials at a time; None: it looks at the room alone."""
+    # Tune counts paused trials too: with so few as there is room for, hyperband would never have
+    # one to compare with.
+    return None if spec.scheduler == "hyperband" and not spec.max_concurrent else room
 
 
 def bundles(

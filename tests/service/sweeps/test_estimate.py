@@ -47,7 +47,7 @@ def test_a_dry_run_tells_trials_time_and_cost_and_starts_nothing(
 def test_only_a_schedule_that_stops_trials_is_said_to(
     scheduler: Any, stops: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "per_step", lambda config: 1.0)
+    monkeypatch.setattr(estimate, "per_step", lambda *_: 1.0)
     values = {**yaml.safe_load(FILE), "scheduler": scheduler, "perturb": ("seed",)}
     assert f"4 runs of 2,000 steps{stops}\n" in estimate.text(Sweep(**values))
 

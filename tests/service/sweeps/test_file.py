@@ -38,6 +38,7 @@ from raygan.service.sweeps.file import Budget, Sweep, read_sweep, write_point
 from raygan.service.sweeps.naming import full_name, known_name, trial_name
 from raygan.service.sweeps.trial import FORKED
 from raygan.service.training import train
+from raygan.strategies.base import load_data
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "tune").glob("*.yaml"))
@@ -73,7 +74,7 @@ def test_every_shipped_file_is_read_and_compares_at_equal_compute(file: Path) ->
     assert len(configs) >= 20
     assert len({p["seed"] for p in sweep.points()}) >= 3
     if sweep.budget.d_updates:
-        spent = [costs(c, c.steps, 0.0)["d_updates"] for c in configs]
+        spent = [costs(c, c.steps, 0.0, load_data(c))["d_updates"] for c in configs]
         assert max(spent) / min(spent) < 1.01
     assert all(
         c.steps % c.evaluation.every_steps == 0 or c.steps > c.evaluation.every_steps
@@ -103,7 +104,8 @@ def test_points_are_the_same_each_time_and_draws_differ() -> None:
 
 def test_updates_of_discriminators_are_counted_as_the_strategies_make_them() -> None:
     def count(**flags: Any) -> float:
-        return costs(resolve("ring8-sgan", flags=flags).config, 1, 0.0)["d_updates"]
+        config = resolve("ring8-sgan", flags=flags).config
+        return costs(config, 1, 0.0, load_data(config))["d_updates"]
 
     assert count(strategy="independent", num_pairs=4) == 4
     assert count(strategy="gap", num_pairs=4) == 4

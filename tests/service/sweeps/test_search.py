@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from raygan.errors import ConfigError
-from raygan.service.sweeps import search
+from raygan.service.sweeps import search, tune
+from raygan.service.sweeps.checks import tell_compared
 from raygan.service.sweeps.draws import draw
 from raygan.service.sweeps.file import Budget, Sweep, read_sweep
 
@@ -193,3 +194,99 @@ def test_pbt_goes_on_from_the_last_state_that_has_steps_left() -> None:
     trials.tell(0, 2000, last=False)
     assert trials.taken == [tuple(trials.trials)]
     assert made._trial_state[trials.trials[1]].last_checkpoint == "step 1000"
+
+
+# --------------------------------------------------------------------------------------------------
+# a trial's end
+
+
+class Trial:
+    """As far as schedules ask one."""
+
+    is_saving, status = False, "PENDING"
+
+    @property
+    def trial_id(self) -> str:
+        return str(id(self))
+
+
+class Controller:
+    """Tune's side: stops trials that are paused."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+        made.set_search_properties("metric", "max")
+
+    def stop_trial(self, trial: Any) -> None:
+        if trial.status in ("PENDING", "PAUSED"):
+            self.made.on_trial_remove(self, trial)
+        trial.status = "TERMINATED"
+
+    def get_live_trials(self) -> list[Any]:
+        return [Trial()]
+
+    def tell(self, trial: Any, step: int, metric: float, last: bool = False) -> str:
+        trial.status = "RUNNING"
+        told = {"step": step, "metric": metric, search.LAST: last}
+        heard = str(self.made.on_trial_result(self, trial, told))
+        trial.status = {"PAUSE": "PAUSED", "STOP": "TERMINATED"}.get(heard, "RUNNING")
+        return heard
+
+
+def schedule(name: str, **settings: Any) -> Controller:
+    spec = Sweep(
+        name="s", preset="ring8-gap", space={"seed": [0]}, scheduler=name, perturb=("seed",),
+        settings={"steps": 30, "evaluation": {"every_steps": 10}, **settings},
+    )  # fmt: skip
+    return Controller(search.scheduler_of(spec))
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median_stopping_rule"])
+def test_who_has_told_its_last_step_is_neither_stopped_nor_paused(name: str, last: bool) -> None:
+    """It has had all of its steps, and is counted as done."""
+    ours = schedule(name)
+    trials = [Trial() for _ in range(10)]
+    for trial in trials:
+        ours.made.on_trial_add(ours, trial)
+    heard = [ours.tell(trial, 20, -i, last) for i, trial in enumerate(trials)]
+    assert (set(heard) == {"CONTINUE"}) == last, heard
+
+
+@pytest.mark.parametrize("how", ["on_trial_complete", "on_trial_error"])
+def test_hyperband_leaves_nobody_waiting_for_a_trial_that_is_gone(how: str) -> None:
+    """Trials may be of unlike lengths, and may fail."""
+    ours = schedule("hyperband")
+    trials = [Trial() for _ in range(18)]
+    for trial in trials:
+        ours.made.on_trial_add(ours, trial)
+    bracket = ours.made._hyperbands[0][2]
+    mine = bracket.current_trials()
+    for i, trial in enumerate(mine):
+        ours.tell(trial, 5, i)
+    *waiting, gone = [trial for trial in mine if trial.status != "TERMINATED"]
+    assert {ours.tell(trial, 12, i) for i, trial in enumerate(waiting)} == {"PAUSE"}
+    gone.status = "TERMINATED"
+    getattr(ours.made, how)(ours, gone, *([{}] if how == "on_trial_complete" else []))
+    going_on = bracket.trials_to_unpause
+    assert going_on, "the better ones go on, the others are stopped"
+    assert {trial.status for trial in waiting if trial not in going_on} == {"TERMINATED"}
+
+
+@pytest.mark.parametrize(("at_once", "told"), [(0, False), (4, True), (5, False)])
+def test_hyperband_has_trials_to_compare_or_says_that_it_has_none(
+    at_once: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tune counts those that are paused."""
+    spec = Sweep(
+        name="s", preset="ring8-gap", space={"seed": [0]}, scheduler="hyperband",
+        settings={"steps": 30}, max_concurrent=at_once,
+    )  # fmt: skip
+    made = schedule("hyperband").made
+    assert made._get_n0(0) == search.unstopped(30) == 4
+    tell_compared(spec)
+    assert [m.startswith("scheduler hyperband: max_concurrent") for m in caplog.messages] == (
+        [True] * told
+    )
+    assert tune.at_once(spec, 2) == (2 if at_once else None)
+    assert tune.at_once(spec.model_copy(update={"scheduler": "asha"}), 2) == 2

@@ -23,6 +23,7 @@ from raygan.service.sweeps.file import Budget, Sweep, check_player
 from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.reporter import Reporter, score_keys
 from raygan.service.training import train
+from raygan.strategies.base import load_data
 from tests.service.sweeps.test_file import SMALL
 
 POINT = {"seed": 0}
@@ -111,9 +112,10 @@ def test_whoever_has_a_generator_is_told_and_the_budget_ends_it(
     sweep = sweep_of(settings, metric=f"{wanted}.high_quality", budget=Budget(seconds=1e-6))
     check_player(sweep, POINT)
     resolved = sweep.resolved(POINT)
-    keys = score_keys(resolved.config)
+    data = load_data(resolved.config)
+    keys = score_keys(resolved.config, data)
     assert {key.partition(".")[0] for key in keys} == players
-    reporter = Reporter(sweep, resolved.config, tmp_path / "x", keys)
+    reporter = Reporter(sweep, resolved.config, tmp_path / "x", keys, data)
     with pytest.raises(Interrupted):
         train(resolved, run_dir=tmp_path, name="x", inline=True, listeners=[reporter])
     assert tune.steps in ([10], [10, 20]), "a round may be under way; not at its end, of 30 steps"
@@ -183,6 +185,17 @@ def test_what_a_scheduler_has_stopped_for_good_stays_so(
     assert trials.ended(later.info) == ("done" if goes_on else "scheduler")
 
 
+def test_a_trial_that_was_stopped_at_its_very_end_is_done(tune: Tune, tmp_path: Path) -> None:
+    """As releases before have left it: it has had as much as the others."""
+    sweep = sweep_of(scheduler="asha")
+    tune.stop_at = 30
+    stopped, _ = started(sweep, tmp_path, tune)
+    assert (trials.ended(stopped.info), max(stopped.info["steps"].values())) == ("scheduler", 30)
+    later, told = started(sweep, tmp_path, tune)
+    assert (trials.ended(later.info), told[-1]["step"], told[-1]["last"]) == ("done", 30, True)
+    assert math.isfinite(told[-1]["mixture.high_quality"])
+
+
 def test_a_done_trial_goes_on_where_the_file_gives_it_more_steps(
     tune: Tune, tmp_path: Path
 ) -> None:
@@ -210,7 +223,9 @@ def test_pbt_is_told_of_steps_with_a_checkpoint_as_they_were(tune: Tune, tmp_pat
     sweep = sweep_of(scheduler="pbt", perturb=("seed",), metric="pair-00.high_quality")
     flags = {**SMALL, "steps": 60, "checkpoint": {"every_steps": 15}, "seed": 0}
     resolved = resolve("ring8-gap", flags=flags)
-    reporter = Reporter(sweep, resolved.config, tmp_path / "x", score_keys(resolved.config))
+    data = load_data(resolved.config)
+    keys = score_keys(resolved.config, data)
+    reporter = Reporter(sweep, resolved.config, tmp_path / "x", keys, data)
     train(resolved, run_dir=tmp_path, name="x", inline=True, listeners=[Numbered(), reporter])
     assert tune.steps == [p["step"] for p in tune.pointers] == [30, 60]
     for pointer, there in zip(tune.pointers, tune.there, strict=True):

@@ -73,6 +73,7 @@ def test_what_lives_with_the_pairs_is_not_looked_for_here(tmp_path: Path) -> Non
 
 @pytest.mark.ray
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 def test_trials_on_actors_are_scored_by_part(ray_session: None, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no score 'modes' .*Known: coverage@raw"):
         sweeping.sweep(written(tmp_path, "ray", "global.modes"), run_dir=tmp_path / "runs")

@@ -97,7 +97,7 @@ def test_components_are_the_files_of_their_package() -> None:
     ]
     assert {"ring", "grid", "swissroll", "r15", "mnist", "fashion_mnist", "stacked_mnist", "npz",
             "folder", "zip", "lm1b", "parquet", "idx", "given", "csv", "hdf5", "hf",
-            "made"} == set(names("data"))  # fmt: skip
+            "made", "parts"} == set(names("data"))  # fmt: skip
 
 
 @pytest.mark.parametrize("written", ["runs/a", ["runs/a"], "s3://bucket/runs/a:pair-02"])

@@ -14,6 +14,7 @@ from raygan.strategies.orders import Train
 from raygan.testing import check_data, check_loss, check_metric, check_network, check_strategy
 
 FILES = {
+    "parts",
     "made",
     "csv",
     "fashion_mnist",

@@ -32,6 +32,7 @@ class Evaluators:
         self.config = tiny_config(failures={"evaluator": budget, "lease_s": 5.0})
         self.helpers: dict[str, Any] = {}
         self.places = {EVALUATOR: ("here", 7)}
+        self.holders: dict[str, Any] = {}
         self.made = 0
         self.queue: list[Reference] = []
         self.able = 0
@@ -55,8 +56,10 @@ class Evaluators:
     def end_helper(self, name: str) -> None:
         del self.helpers[name]
 
-    def evaluate(self, player: str, step: int, generator: Any, members: Any) -> Reference:
-        assert generator == [f"generator of {player}"]
+    def evaluate(
+        self, player: str, step: int, generator: Any, members: Any, holders: Any
+    ) -> Reference:
+        assert (generator, holders) == ([f"generator of {player}"], {})
         assert not self.queue, "it is at one already"
         reference = Reference(player)
         self.queue.append(reference)

@@ -41,7 +41,7 @@ def test_spares_are_made_beside_the_controller_where_it_has_room_for_players(
         return SimpleNamespace(remote=lambda *args: Actor(name))
 
     monkeypatch.setattr(spares, "put", put)
-    monkeypatch.setattr(spares, "player_class", lambda: None)
+    monkeypatch.setattr(spares, "player_class", lambda asked: None)
     monkeypatch.setattr(spares, "beside", lambda: "here")
     monkeypatch.setattr(spares, "room_here", lambda: room)
     ours = Spares("run")

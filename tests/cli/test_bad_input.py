@@ -419,7 +419,7 @@ def test_a_taken_name_is_refused_before_anything_is_read_or_started(
     def started(*_: object) -> None:
         raise AssertionError("data are read, or Ray is started")
 
-    monkeypatch.setattr("raygan.service.training.load_data", started)
+    monkeypatch.setattr("raygan.service.training.outlined", started)
     for name, line in ((finished.name, "exists already"), ("../x", "a run's name has")):
         code, _, err = run(["train", "--run-dir", str(finished.parent), "--name", name], capsys)
         assert (code, line in err) == (2, True), err

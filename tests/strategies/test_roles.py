@@ -21,6 +21,7 @@ from raygan.service.sweeps.costs import costs
 from raygan.service.sweeps.file import scored
 from raygan.service.verify import verify_config
 from raygan.service.views import colours, diagnostics
+from raygan.strategies.base import load_data
 from raygan.strategies.roles import Role, label_of, ordered, with_verdicts
 from tests.conftest import TINY
 
@@ -112,7 +113,7 @@ def test_plan_verify_and_costs_take_it_and_say_what_they_do_not_know(tmp_path: P
         resolve(None, (), named({**TINY, "strategy": str(tmp_path / "taught.py")}, spec_of)),
         "local",
     )
-    assert math.isnan(costs(config, 1, 0.0)["megabytes"])
+    assert math.isnan(costs(config, 1, 0.0, load_data(config))["megabytes"])
     results = verify_config(config, 4, "local", inline_only=True)
     assert [r.promised for r in results] == [False, False, True]
     assert all(r.ok for r in results)

@@ -1,8 +1,8 @@
 """A run's logs, taken in as they grow: what the live page and the report need of them, at any
 length.
 
-metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most 2,000
-(`MOST`) points
+metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most so many
+points (`thinned.MOST`)
 
 A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of
 them takes minutes; so each line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept

@@ -118,7 +118,8 @@ def _shown_to(run: Run, player: str, data: Samples) -> torch.Tensor | None:
     """Real samples of what this player's D has seen, (N, *shape); None where they are on another
     machine, or its pair's own: a report is written unasked, and those leave their process for none.
     """
-    if sources_of(run.config):
+    # where all was trained in one process, they have been in it
+    if sources_of(run.config) and not (data.whole and run.info.get("executor") == "inline"):
         return None
     try:
         # others than the run's are told above the report, once

@@ -85,7 +85,7 @@ def test_shares_are_fitted_by_as_few_samples_as_are_asked_for(run: Run) -> None:
 
 
 def test_text_has_no_density_to_fit_shares_by(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = SimpleNamespace(text="ab", name="lm1b", is_images=False)
+    text = SimpleNamespace(text="ab", name="lm1b", is_images=False, whole=True)
     monkeypatch.setattr("raygan.service.scores.export.run_data", lambda run: text)
     with pytest.raises(ConfigError, match="mixture: lm1b is text"):
         fit_mixture(run, samples=200)

@@ -214,6 +214,11 @@ WINS = [
     }),
 ]
 METHODS = [
+    Source("seeds-mnist-best", "python -m benchmarks seeds mnist-best", "means", {
+        "MNIST score, one generator of two pairs that take means (real 9.74)":
+            over("scores|locals (mean)", "score"),
+        "its FID (real .86)": over("scores|locals (mean)", "fid@cnn-mnist-f7720083"),
+    }),
     Source("seeds-ring8-sgan", "python -m benchmarks seeds ring8-sgan", "main-job", {
         f"SGAN, {RING}: modes of 8, global generator": over("scores|global", "modes@10%"),
         "its high quality": over("scores|global", "high_quality"),

@@ -215,7 +215,7 @@ WINS = [
 ]
 METHODS = [
     Source("seeds-mnist-best", "python -m benchmarks seeds mnist-best", "means", {
-        "MNIST score, one generator of two pairs that take means (real 9.74)":
+        "MNIST score, one generator by means (real 9.74)":
             over("scores|locals (mean)", "score"),
         "its FID (real .86)": over("scores|locals (mean)", "fid@cnn-mnist-f7720083"),
     }),

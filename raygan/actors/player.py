@@ -27,7 +27,6 @@ from raygan.data.base import Samples
 from raygan.gan.device import described
 from raygan.gan.parcels import Parcel
 from raygan.gan.weights import Publication, Vector
-from raygan.metrics.by_part import answer
 from raygan.metrics.fidelity import Met
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.orders import Swap, Train
@@ -174,6 +173,9 @@ class PlayerActor(Process):
         """What the pair's part says of samples, in a thread of its own, beside training; None: it
         has not been read here yet.
         """
+        # here: few runs ask, and what a player imports each of its processes pays for
+        from raygan.metrics.by_part import answer
+
         part = self._own.get(pair)
         return None if part is None else answer(pair, part, ray.get(question[0]))
 

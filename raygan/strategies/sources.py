@@ -35,11 +35,7 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     component = source_component(config, pair)
     where = f"data.partition: {pair}: {spoken(component)}"
     found = read_alike(where, component, config.seed, outline)
-    if (found.shape, found.is_images, found.text) != (
-        outline.shape,
-        outline.is_images,
-        outline.text,
-    ):
+    if (found.shape, found.text, kind(found)) != (outline.shape, outline.text, kind(outline)):
         raise DataError(
             f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of"
             f" shape {outline.shape}. Make them alike."

@@ -18,18 +18,16 @@ from PIL import Image
 import raygan
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.inline import InlineExecutor
 from raygan.data.base import Samples
 from raygan.data.parts import pooled
 from raygan.data.record import Scaling
 from raygan.errors import ConfigError, DataError
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.verify import compare, final_states
 from raygan.strategies.base import load_data, with_data
 from raygan.strategies.partition import own_parts, with_parts
 from tests.conftest import TINY, tiny_config
-from tests.data.test_partition import prepared
+from tests.data.test_partition import prepared, resumed_exactly
 
 
 def of(root: Path, *sources: str, **changes: Any) -> Config:
@@ -178,13 +176,7 @@ def test_who_needs_data_without_a_part_is_refused(strategy: str, tmp_path: Path)
 
 def test_a_run_on_parts_is_resumed_exactly(tmp_path: Path) -> None:
     sources, _ = two(tmp_path)
-    config = of(tmp_path, *sources)
-    setup = prepared(config)
-    memory: dict[str, Any] = {}
-    whole = final_states(config, lambda: InlineExecutor(setup))
-    stopped = final_states(config, lambda: InlineExecutor(setup), stop_at=6, memory=memory)
-    resumed = final_states(config, lambda: InlineExecutor(setup), states=stopped, memory=memory)
-    assert compare("resumed", whole, resumed).ok
+    assert resumed_exactly(of(tmp_path, *sources))
 
 
 @pytest.fixture(scope="module")

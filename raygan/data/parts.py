@@ -18,7 +18,7 @@ from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
 from raygan.data.reading import in_order, kind, part_of, read, spoken
 from raygan.data.record import Record, Scaling
-from raygan.data.rows import Rows
+from raygan.data.rows import extremes
 from raygan.errors import DataError
 
 SPLIT = "held-out samples of each part, where it lives"
@@ -53,12 +53,10 @@ def sketch(pair: str, spec: Mapping[str, Any], seed: int) -> Samples:
     if found.scaling is None or found.is_images:
         return outline
     # a reader scales a column that never changes by 1: its deviation is 0 all the same
-    parts = [part for array in (found.train, found.held_out) for part in Rows.of(array).parts()]
-    still = np.all([(part == parts[0][0]).all(0) for part in parts], axis=0)
-    factor = np.broadcast_to(found.scaling.factor, found.shape)
+    low, high = extremes(found.train, found.held_out)
     scaling = Scaling(
         tuple(map(float, np.broadcast_to(found.scaling.offset, found.shape))),
-        tuple(map(float, np.where(still, 0.0, factor))),
+        tuple(map(float, np.where(low == high, 0.0, found.scaling.factor))),
     )
     return replace(outline, scaling=scaling)
 

@@ -96,3 +96,14 @@ class Rows:
         made = self.seen(lambda part: part.reshape(len(part), *sample))
         whole = self.whole.reshaped(sample) if isinstance(self.whole, Stored) else made.whole
         return Rows(made.shape, made.dtype, made.parts, whole)
+
+
+def extremes(*arrays: Samplings) -> tuple[Array, Array]:
+    """(smallest, largest) of each number of a sample, looked at a part at a time."""
+    parts = (part for array in arrays for part in Rows.of(array).parts())
+    first = next(parts)
+    low, high = first.min(0), first.max(0)
+    # two samples, whatever the number of parts: a part of large pictures is one picture
+    for part in parts:
+        low, high = np.minimum(low, part.min(0)), np.maximum(high, part.max(0))
+    return low, high

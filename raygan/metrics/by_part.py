@@ -34,7 +34,7 @@ from raygan.metrics.features import Features, extractor
 from raygan.metrics.fidelity import NEAREST, Met, met, neighbours, rates, reach
 from raygan.metrics.mixture import shares
 from raygan.metrics.own import MetricComponent
-from raygan.metrics.suite import Suite, lowered, uniform
+from raygan.metrics.suite import Suite, lowered, refuse_other_number, uniform
 from raygan.own.names import label
 
 WORST = "coverage_worst"
@@ -124,8 +124,7 @@ class ByPart(Suite):
 
     def score(self, fake: Tensor) -> dict[str, float]:
         """Scores of samples (N, *shape), by all parts."""
-        if len(fake) != self.n_fake:
-            raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
+        refuse_other_number(fake, self.n_fake)
         found = self._shown(fake)
         self.failed = {label(metric.name): NO_WHOLE for metric in self.own}
         return found
@@ -136,10 +135,9 @@ class ByPart(Suite):
         """
         if not self.data.is_images and self.data.scaling is None:
             return self._asked("noise", NEAREST, None)
-        wide = 1.0 if self.data.is_images else EVEN
+        edge = torch.full((1, *self.data.shape), EVEN)
         stream = torch.Generator().manual_seed(LIMITS["noise"])
-        noise = torch.rand((self.n_fake, *self.data.shape), generator=stream)
-        return self._shown(wide * (2 * noise - 1))
+        return self._shown(uniform(self.data, self.n_fake, torch.cat([-edge, edge]), stream))
 
     def ceiling(self) -> dict[str, float]:
         """The scores of distinct training samples, each part's against its own held-out ones."""

@@ -76,9 +76,7 @@ class Suite:
         """All scores of samples (N, *shape); images in [-1, 1]. Names over features carry the
         extractor's.
         """
-        if len(fake) != self.n_fake:
-            # distances by neighbours and Frechet's are biased by the number of samples
-            raise ValueError(f"this protocol scores {self.n_fake} samples, got {len(fake)}")
+        refuse_other_number(fake, self.n_fake)
         out: dict[str, float] = {}
         for group in self.groups:
             out |= self._group(group, fake)
@@ -179,6 +177,12 @@ class Suite:
     def trained_on(self) -> Tensor:
         """Distinct real training samples."""
         return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
+
+
+def refuse_other_number(fake: Tensor, wanted: int) -> None:
+    """Raises ValueError: distances by neighbours and Frechet's are biased by the number."""
+    if len(fake) != wanted:
+        raise ValueError(f"this protocol scores {wanted} samples, got {len(fake)}")
 
 
 def uniform(data: Samples, count: int, seen: Tensor, generator: torch.Generator) -> Tensor:

@@ -125,10 +125,10 @@ def known_data(info: Mapping[str, Any], config: Config, other: bool = False) -> 
 def remembered(info: Mapping[str, Any], known: Mapping[str, Any]) -> Samples:
     """What run.json knows of data that nobody holds as a whole: no part is read for it."""
     none = np.empty((0, *info["shape"]), np.float32)
-    parts = {p: Part.of(part) for p, part in (known.get("parts") or {}).items()}
     return Samples(
         known["name"], none, none, split=known["split"], columns=tuple(known["columns"]),
-        scale=known["scale"], scaling=Scaling.of(info.get("scaling")), parts=parts, whole=False,
+        scale=known["scale"], scaling=Scaling.of(info.get("scaling")), parts=parts_told(info),
+        whole=False,
     )  # fmt: skip
 
 
@@ -136,9 +136,14 @@ def known_parts(info: Mapping[str, Any], data: Samples) -> Samples:
     """Data with the parts that a run's pairs have trained on, to be compared with what their
     SOURCEs hold now.
     """
+    return replace(data, parts=parts_told(info))
+
+
+def parts_told(info: Mapping[str, Any]) -> dict[str, Part]:
+    """What run.json has of each pair's part; {} where all is shared."""
     known = info.get("data")
     parts = known.get("parts") if isinstance(known, Mapping) else None
-    return replace(data, parts={p: Part.of(part) for p, part in (parts or {}).items()})
+    return {pair: Part.of(part) for pair, part in (parts or {}).items()}
 
 
 def run_data(run: Run, other: bool = False) -> Samples:

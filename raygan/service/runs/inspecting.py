@@ -13,12 +13,12 @@ import numpy as np
 
 from raygan.config import Config
 from raygan.controller.files import write_within
-from raygan.data.base import Array, Samples
+from raygan.data.base import Samples
 from raygan.data.features import LABELS
 from raygan.data.odd import oddities
 from raygan.data.reading import kind
 from raygan.data.record import printable
-from raygan.data.rows import Rows
+from raygan.data.rows import Rows, extremes
 from raygan.data.stored import Samplings
 from raygan.errors import ConfigError
 from raygan.service.runs.identity import identity
@@ -116,17 +116,6 @@ def digests(samples: Samplings) -> list[bytes]:
         for part in Rows.of(samples).parts()
         for row in part
     ]
-
-
-def extremes(*arrays: Samplings) -> tuple[Array, Array]:
-    """(smallest, largest) of each number of a sample, looked at a part at a time."""
-    parts = (part for array in arrays for part in Rows.of(array).parts())
-    first = next(parts)
-    low, high = first.min(0), first.max(0)
-    # two samples, whatever the number of parts: a part of large pictures is one picture
-    for part in parts:
-        low, high = np.minimum(low, part.min(0)), np.maximum(high, part.max(0))
-    return low, high
 
 
 def constant(data: Samples) -> list[int]:

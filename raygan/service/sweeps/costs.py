@@ -12,8 +12,8 @@ import torch
 
 from raygan.config import Config
 from raygan.data.base import Samples
-from raygan.data.partition import Part
 from raygan.data.stored import Samplings
+from raygan.service.runs.identity import parts_told
 from raygan.service.runs.warm_start import seconds_of
 from raygan.service.sweeps.file import Sweep
 from raygan.strategies.base import Setup, strategy_of
@@ -60,8 +60,7 @@ def sketched(info: Mapping[str, Any]) -> Samples:
     # of text a sample is a number a character, not one for each letter
     form = (known.get("train") or 0, *(shape[1:] if alphabet else shape))
     zeros = zero(form)
-    parts = {p: Part.of(part) for p, part in (known.get("parts") or {}).items()}
-    return Samples(known.get("name", ""), zeros, zeros[:0], text=alphabet, parts=parts)
+    return Samples(known.get("name", ""), zeros, zeros[:0], text=alphabet, parts=parts_told(info))
 
 
 def metric_of(sweep: Sweep, scores: Mapping[str, Mapping[str, Any]], pairs: list[str]) -> float:

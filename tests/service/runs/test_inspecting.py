@@ -16,11 +16,12 @@ from PIL import Image
 from raygan.cli import main
 from raygan.config import resolve
 from raygan.data.base import Samples, to_float
+from raygan.data.rows import extremes
 from raygan.errors import DataError
 from raygan.metrics.groups import default_groups
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import data_note, identity, other_data, rooted
-from raygan.service.runs.inspecting import extremes, lines, report_of
+from raygan.service.runs.inspecting import lines, report_of
 from raygan.service.runs.run import Run
 from raygan.service.training import train
 from raygan.service.views.sheet import GAP, sheet

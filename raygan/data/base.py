@@ -17,6 +17,7 @@ from raygan.config import Component
 from raygan.data.partition import Part, Partition
 from raygan.data.record import Record, Scaling
 from raygan.data.stored import Samplings
+from raygan.gan.transfer import up
 
 Array = npt.NDArray[Any]
 
@@ -122,7 +123,8 @@ class Samples:
         """`size` independent draws from the training part; float32 (size, *shape), images in [-1,
         1].
         """
-        return self._draw(self.train, size, generator).to(device)
+        # made a float here: a device divides by multiplying, and rounds otherwise
+        return up(self._draw(self.train, size, generator), device)
 
     def real_batch(self, size: int, generator: torch.Generator) -> Tensor:
         """`size` distinct real samples of the training part (all of it where it has fewer), on the

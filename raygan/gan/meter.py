@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
+from raygan.gan.later import Value, number
 from raygan.gan.types import Loss, Report
 
 
@@ -16,15 +19,25 @@ class Meter:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
+        self.rows: list[dict[str, Value]] = []
+        """What was added and nobody has looked at yet."""
         self.asked: dict[str, Tensor] = {}
         """Numbers of the one look, where they lie: the host waits for all of them at once."""
+        self.given: dict[str, Value] = {}
+        """Of a number: the loss without which it says nothing."""
 
-    def add(self, **values: float) -> None:
+    def add(self, **values: Value) -> None:
         """Count finite values in."""
+        if any(isinstance(value, Tensor) for value in values.values()):
+            self.rows.append(values)
+        else:
+            self._count(values, {})
+
+    def _count(self, values: Mapping[str, Value], found: Mapping[int, float]) -> None:
         # a skipped step is told by `bad_steps`; in a mean its NaN would hide all the others
         for key, value in values.items():
-            if np.isfinite(value):
-                self.sums[key] = self.sums.get(key, 0.0) + value
+            if math.isfinite(one := number(value, found)):
+                self.sums[key] = self.sums.get(key, 0.0) + one
                 self.counts[key] = self.counts.get(key, 0) + 1
 
     def look(self, loss: Loss, real: Tensor, fake: Tensor) -> None:
@@ -49,22 +62,30 @@ class Meter:
         if held_out.ndim == 1:
             self.asked["d_missed"] = (held_out > fake.max()).float().mean()
 
-    def gradients(self, **networks: nn.Module) -> None:
-        """First-layer gradient sizes (training pitfalls: the first thing to look at)."""
+    def gradients(self, losses: Mapping[str, Value] | None = None, **networks: nn.Module) -> None:
+        """First-layer gradient sizes (training pitfalls: the first thing to look at); `losses`:
+        each one's, since a step that was skipped has none.
+        """
         for key, network in networks.items():
             # the layer that is furthest from the loss: there a gradient vanishes first
             first = next(network.parameters())
             if first.grad is not None:
                 self.asked[key] = first.grad.norm()
+        self.given |= losses or {}
 
-    def means(self) -> Report:
-        """The report."""
+    def values(self) -> list[Value]:
+        """All that is to be read for `means`."""
+        losses = [value for row in self.rows for value in row.values()]
+        return [*losses, *self.asked.values(), *self.given.values()]
+
+    def means(self, found: Mapping[int, float]) -> Report:
+        """The report; found: `later.read` of its values."""
+        for row in self.rows:
+            self._count(row, found)
+        self.rows = []
         means = {k: s / self.counts[k] for k, s in self.sums.items()}
-        if not self.asked:
-            return means
-        # one copy to the host for all of them: on a GPU each question is a wait
-        numbers = torch.stack([t.detach().float() for t in self.asked.values()]).tolist()
-        return {**means, **dict(zip(self.asked, numbers, strict=True))}
+        skipped = {k for k, v in self.given.items() if not math.isfinite(number(v, found))}
+        return {**means, **{k: found[id(t)] for k, t in self.asked.items() if k not in skipped}}
 
 
 def judged(d: nn.Module, *batches: Tensor) -> list[Tensor]:

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import torch
 
 from raygan.gan import steps as S
+from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import flatten_optimizer
 from raygan.gan.trainer import Parts, Trainer
+from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import (
     Precision,
@@ -85,19 +87,19 @@ class Pair(Trainer):
             # after the step: version v is the pair after v updates of G, in every tempo
             if self.sharing.due(self.step):
                 board.publish(self.publication())
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **self.own()}
+        return {**self.report(meter), **self.own()}
 
     def own(self) -> Report:
         """What it says of itself at the end of a round, for its strategy: `own/NAME`."""
         return {}
 
-    def one_step(self, probe: Meter | None = None) -> dict[str, float]:
+    def one_step(self, probe: Meter | None = None) -> dict[str, Value]:
         """I_D updates of D, then one of G."""
         self.set_rates()
         # two streams, so that a loss that draws points of its own leaves the z of all losses alike
         noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
         data_cpu = self.data_streams.at("data", self.step, "cpu")
-        losses_d = []
+        losses_d: list[Value] = []
         for i in range(self.loss.d_steps):
             real = self.data.batch(self.batch_size, data_cpu, self.device)
             with torch.no_grad():
@@ -108,13 +110,13 @@ class Pair(Trainer):
             losses_d += [
                 S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, clip=clip, at=at)
             ]
-        loss_d = S.bad_or_last(losses_d)
+        loss_d = bad_or_last(losses_d)
         # once a round, between the two updates: the D that G is about to learn from
         if probe is not None:
             held = self.data.held_out_batch(
                 self.batch_size, self.data_streams.at("held-out", self.step, "cpu")
             )
-            probe.compare(self.loss, *judged(self.d, real, held.to(self.device), fake))
+            probe.compare(self.loss, *judged(self.d, real, up(held, self.device), fake))
         z = self.noise(noise)
         blur = None
         if self.config.input_noise:
@@ -125,7 +127,8 @@ class Pair(Trainer):
             noise=blur, real=real, matching=self.config.feature_matching,
         )  # fmt: skip
         if probe is not None:
-            probe.gradients(grad_g=self.g, grad_d=self.d)
+            losses = {"grad_g": loss_g, "grad_d": losses_d[-1]}
+            probe.gradients(losses, grad_g=self.g, grad_d=self.d)
         self.update_average()
         self.step += 1
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)

@@ -10,12 +10,13 @@ anything is published.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
+from raygan.gan.later import Value, number, read, skips, value_of
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.types import NOW, At, Loss, g_loss_of
 
@@ -55,15 +56,37 @@ def d_step(
     clip: float | None = None,
     together: bool = False,
     at: At = NOW,
-) -> float:
-    """One update of D on a real and a fake batch (N, *shape); returns its loss, nan when the step
-    was skipped.
+) -> Value:
+    """One update of D on a real and a fake batch (N, *shape); returns its loss, which is not finite
+    when the step was skipped.
     """
     zero_grad(optimizer)
-    value = d_backward(d, loss, real, fake, stream, together=together, at=at)
-    if math.isfinite(value):
-        apply(optimizer, d, clip)
+    value = update(optimizer, d, d_total(d, loss, real, fake, stream, together, at), clip)
+    # of a loss that nobody has looked at: what it does to weights that have not moved is nothing
+    if isinstance(value, Tensor) or math.isfinite(value):
         loss.after_d_step(d)
+    return value
+
+
+def update(
+    optimizer: torch.optim.Optimizer, network: nn.Module, total: Tensor, clip: float | None
+) -> Value:
+    """Backward from a loss () and one step of the optimizer, unless it is not finite; returns it.
+
+    On a device the optimizer itself leaves the step out, where it can: nobody waits for the loss.
+    """
+    if total.device.type != "cpu" and skips(optimizer):
+        total.backward()
+        # what a gradient scaler sets when it has found a gradient that overflows: 1 leaves the
+        # weights, the moments and the count as they are
+        optimizer.found_inf = total.detach().isfinite().logical_not().float()  # type: ignore[attr-defined]
+        apply(optimizer, network, clip)
+        del optimizer.found_inf  # type: ignore[attr-defined]
+        return value_of(total)
+    value = total.item()
+    if math.isfinite(value):
+        total.backward()
+        apply(optimizer, network, clip)
     return value
 
 
@@ -96,14 +119,21 @@ def d_backward(
     """Add the gradient of weight * D's loss; a loss that is not finite adds nothing. Returns the
     unweighted loss.
     """
-    total = loss.d_loss(*logits_of(d, real, fake, together))
-    penalty = loss.penalty(d, real, fake, stream, at)
-    if penalty is not None:
-        total = total + penalty
+    total = d_total(d, loss, real, fake, stream, together, at)
     value = total.item()
     if math.isfinite(value):
         (total * weight if weight != 1.0 else total).backward()
     return value
+
+
+def d_total(
+    d: nn.Module, loss: Loss, real: Tensor, fake: Tensor, stream: torch.Generator,
+    together: bool, at: At,
+) -> Tensor:  # fmt: skip
+    """D's loss with its penalty, (), a graph."""
+    total = loss.d_loss(*logits_of(d, real, fake, together))
+    penalty = loss.penalty(d, real, fake, stream, at)
+    return total if penalty is None else total + penalty
 
 
 def g_step(
@@ -117,9 +147,9 @@ def g_step(
     noise: Tensor | None = None,
     real: Tensor | None = None,
     matching: float = 0.0,
-) -> float:
-    """One update of G against D from noise z (N, z_dim); returns its loss, nan when the step was
-    skipped.
+) -> Value:
+    """One update of G against D from noise z (N, z_dim); returns its loss, which is not finite when
+    the step was skipped.
 
     real: samples (N, *shape), for losses that compare, and for feature matching, whose weight is
     `matching`.
@@ -130,11 +160,7 @@ def g_step(
     seen = fake if noise is None else fake + noise
     with frozen(d):
         total = judged_by(d, loss, seen, lambda: real, matching)
-    value = total.item()
-    if math.isfinite(value):
-        total.backward()
-        apply(optimizer, g, clip)
-    return value
+    return update(optimizer, g, total, clip)
 
 
 def judged_by(
@@ -214,35 +240,56 @@ class frozen:  # noqa: N801  (reads as a word: `with frozen(d):`)
             p.requires_grad_(True)
 
 
-def bad_or_last(losses: Iterable[float]) -> float:
-    """Of several updates in one step: one bad update marks it, also where a good one follows.
-
-    >>> bad_or_last([0.5, float("nan"), 0.25]), bad_or_last([0.5, 0.25])
-    (nan, 0.25)
-    """
-    last = 0.0
-    for last in losses:
-        if not math.isfinite(last):
-            break
-    return last
+WAIT = 128
+"""Steps after which losses on a device are looked at, however long the round is: a run that has
+nothing but NaN ends."""
 
 
 class BadSteps:
-    """Counts skipped steps; raises once too many came in a row."""
+    """Counts skipped steps; raises once too many came in a row.
+
+    Losses that nobody has looked at wait, until the round ends or as many as `WAIT` are there.
+    """
 
     def __init__(self, player: str, limit: int) -> None:
         self.player = player
         self.limit = limit
         self.total = 0
         self.in_a_row = 0
+        self.waiting: list[tuple[int | None, dict[str, Value]]] = []
+        """(step, its losses), in their order; None: of networks beside the player's own."""
 
-    def also(self, *losses: float) -> None:
+    def also(self, *losses: Value) -> None:
         """Count skipped updates of networks beside the player's own, which end nothing."""
-        self.total += sum(not math.isfinite(value) for value in losses)
+        self._take(None, {str(i): value for i, value in enumerate(losses)})
 
-    def note(self, step: int, **losses: float) -> None:
+    def note(self, step: int, **losses: Value) -> None:
         """Record one step's losses. Raises NonFiniteError after `limit` bad steps in a row."""
+        self._take(step, losses)
+
+    def _take(self, step: int | None, losses: dict[str, Value]) -> None:
+        self.waiting.append((step, losses))
+        unseen = any(isinstance(value, Tensor) for value in losses.values())
+        if not unseen or len(self.waiting) >= WAIT:
+            self.settle()
+
+    def values(self) -> list[Value]:
+        """Those that wait, to be read with others."""
+        return [value for _, losses in self.waiting for value in losses.values()]
+
+    def settle(self, found: Mapping[int, float] | None = None) -> None:
+        """Count those that wait; `found`: they are among these (`later.read`)."""
+        found = read(self.values()) if found is None else found
+        # first: who is told of too many begins anew
+        rows, self.waiting = self.waiting, []
+        for step, losses in rows:
+            self._count(step, {name: number(value, found) for name, value in losses.items()})
+
+    def _count(self, step: int | None, losses: Mapping[str, float]) -> None:
         bad = [f"{k}={v}" for k, v in losses.items() if not math.isfinite(v)]
+        if step is None:
+            self.total += len(bad)
+            return
         # in a row only: one that comes now and then is the price of a large rate, and is counted
         if not bad:
             self.in_a_row = 0

@@ -18,6 +18,8 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan import steps as S
 from raygan.gan.averaging import Averaging
+from raygan.gan.later import read
+from raygan.gan.meter import Meter
 from raygan.gan.optimizers import make_optimizer
 from raygan.gan.parcels import Carry, Parcel, apart, joined, packed, unpacked
 from raygan.gan.random_streams import Streams, sample_prior
@@ -30,7 +32,7 @@ from raygan.gan.states import (
     refuse_foreign,
 )
 from raygan.gan.transfer import state_on_host
-from raygan.gan.types import At, Board, Dataset, Loss, State
+from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import Vector, duplicate, finite, flatten, signature_hash
 
 
@@ -77,6 +79,8 @@ class Trainer:
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
         self.step = 0
+        self.looked: bool | None = None
+        """Was all finite at the end of the last round? None: nobody has looked since."""
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         """A fresh optimizer of the configured kind, of all parameters that train."""
@@ -126,6 +130,16 @@ class Trainer:
         if self.average is not self.g:
             self.averaging.update(self.scheduled.ema(self.step))
 
+    def report(self, meter: Meter) -> Report:
+        """Of a round: its means, and the steps that were skipped so far."""
+        # a device is asked once, for this and for `check`, which comes next
+        sound = None if self.device.type == "cpu" else self.sound()
+        asked = [] if sound is None else [sound]
+        found = read([*meter.values(), *self.bad_steps.values(), *asked])
+        self.looked = None if sound is None else found[id(sound)] != 0
+        self.bad_steps.settle(found)
+        return {**meter.means(found), "bad_steps": float(self.bad_steps.total)}
+
     # ----------------------------------------------------------------------------------------------
     # what others get of it
 
@@ -170,6 +184,7 @@ class Trainer:
         # without one, `average` is G itself, which must not become another's average
         kept = self.average if what == "G" and self.average is not self.g else None
         unpacked(parcel, network, optimizer, kept)
+        self.looked = None
         if what == "G":
             self.averaging.take_up(parcel.arrays.get("average_float32"))
         self.identity[what] = parcel.identity
@@ -186,6 +201,7 @@ class Trainer:
         """Everything: networks, optimizers, counters. Random streams are counted, so the step
         stands for them.
         """
+        self.bad_steps.settle()
         return state_on_host(self.held())
 
     def held(self) -> State:
@@ -235,6 +251,8 @@ class Trainer:
                 f" {self.config.ema:g}. Resume with the run's own pair.ema, or start a new run from"
                 " it (start_from)."
             )
+        self.looked = None
+        self.bad_steps.waiting.clear()
         load_network("g", self.g, state)
         load_optimizer("opt_g", self.opt_g, state)
         load_network("d", self.d, state)
@@ -253,19 +271,25 @@ class Trainer:
 
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
+        looked, self.looked = self.looked, None
+        if not (bool(self.sound()) if looked is None else looked):
+            raise NonFiniteError(
+                self.name,
+                f"weights or an optimizer's state are NaN or infinite at step {self.step}.",
+            )
+
+    def sound(self) -> Tensor:
+        """Is each of these finite? (), where they lie."""
         held = [
             t
             for optimizer in (self.opt_g, self.opt_d)
             for slots in optimizer.state.values()
             for t in slots.values()
-            if isinstance(t, Tensor)
+            # RMSprop counts its updates on the host, wherever its weights are
+            if isinstance(t, Tensor) and t.device.type == self.device.type
         ]
         numbers = [*self.g.parameters(), *self.d.parameters(), *held]
-        # the largest of each, not the sum of squares, which may overflow; one question, one wait
+        # the largest of each, not the sum of squares, which may overflow
         floats = [t.detach() for t in numbers if t.is_floating_point() and t.numel()]
         largest = torch._foreach_norm(floats, float("inf"))
-        if not torch.stack([n.float() for n in largest]).isfinite().all():
-            raise NonFiniteError(
-                self.name,
-                f"weights or an optimizer's state are NaN or infinite at step {self.step}.",
-            )
+        return torch.stack([n.float() for n in largest]).isfinite().all()

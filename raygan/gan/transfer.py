@@ -16,6 +16,13 @@ def here(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
+def up(tensor: Tensor, device: torch.device) -> Tensor:
+    """There, from the host, which does not wait where the device fetches by itself."""
+    if device.type in ("cuda", "xpu") and here(tensor):
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def readable(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """Where the host can read them: themselves, if that is where they are."""
     return tensors if all(map(here, tensors)) else on_host(tensors)

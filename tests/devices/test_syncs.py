@@ -13,15 +13,15 @@ from tests.devices.fake_cuda import FakeCuda
 
 ROUND = {
     "a pair: state (a round, a save)": 1,
-    "a pair: check (a round)": 1,
+    "a pair: check (a round)": 0,
     "a pair: a publication": 2,
     "a pair: D offered": 2,
     "a pair: D adopted": 2,
-    "a pair: a step of pair-00 (the last of a round)": 5,
-    "SGAN: a step of global (the last of a round)": 18,
-    "PMGAN: a step of gen-00 (the last of a round)": 8,
-    "PMGAN: a step of judge (the last of a round)": 18,
-    "a pack of 4: a step (the last of a round)": 17,
+    "a pair: a step of pair-00 (the last of a round)": 1,
+    "SGAN: a step of global (the last of a round)": 6,
+    "PMGAN: a step of gen-00 (the last of a round)": 6,
+    "PMGAN: a step of judge (the last of a round)": 12,
+    "a pack of 4: a step (the last of a round)": 3,
 }
 
 

@@ -5,6 +5,7 @@ from torch import nn
 from raygan.config import Component, load_component, names
 from raygan.errors import ConfigError
 from raygan.gan.meter import Meter
+from raygan.gan.later import read
 from raygan.gan.steps import d_backward, g_step
 from raygan.gan.types import NOW, At, Loss, g_loss_of
 from raygan.losses.base import LossComponent, examine
@@ -85,7 +86,7 @@ def test_a_threshold_is_where_real_and_fake_pull_alike(name: str) -> None:
     judges = {1: (), 2: (2,), None: (3,)}[component.num_judges]  # type: ignore[attr-defined]
     meter, at = Meter(), component.threshold
     meter.look(component, torch.tensor([2.0, 0.7]), torch.tensor([0.2, -9.0]))
-    seen = meter.means()
+    seen = meter.means(read(meter.values()))
     if at is None:
         assert seen.keys() == {"d_real", "d_fake"}
         return

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.later import numbers
+from raygan.gan.transfer import up
 from raygan.gan.types import NOW, At, Loss
 from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.strategies.batching.stack import LANES, Stack
@@ -57,10 +59,9 @@ def d_steps(
     losses = each(loss.d_loss, *S.logits_of(d, real, fake, together, dim=1))
     # each pair's points by its own stream, before any gradient
     points = [held(loss, *each) for each in zip(real, fake, streams, at, strict=True)]
-    values = backward(losses + penalties(d, points))
-    d.apply(good := [math.isfinite(v) for v in values], clip)
-    for network, fine in zip(d.networks, good, strict=True):
-        if fine:
+    values = updated(d, losses + penalties(d, points), clip)
+    for network, value in zip(d.networks, values, strict=True):
+        if math.isfinite(value):
             loss.after_d_step(network)
     return values
 
@@ -82,16 +83,17 @@ def penalties(d: Callable[[Tensor], Tensor], points: Sequence[list[Held]]) -> Te
         # by weight 0
         if any(one.weight for one in same):
             squares = gradient_squares(d, torch.stack([one.points for one in same]), dims=2)
-            weights = torch.tensor([one.weight for one in same], device=squares.device)
+            weights = up(torch.tensor([one.weight for one in same]), squares.device)
             total = total + same[0].cost(squares) * weights
     return total
 
 
-def backward(losses: Tensor) -> list[float]:
-    """Every pair's own gradient, from one backward pass over the losses (pairs,); the losses.
+def updated(networks: Stack, losses: Tensor, clip: float | None) -> list[float]:
+    """Every network's own update, from one backward pass over the losses (pairs,); the losses.
 
-    One that is not finite spoils its own slices only.
+    One that is not finite spoils its own slices only, which are left as they were.
     """
     losses.sum().backward()
-    out: list[float] = losses.tolist()
-    return out
+    *values, even = numbers([*losses.detach().unbind(), networks.even()])
+    networks.apply([math.isfinite(v) for v in values], clip, even != 0)
+    return values

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.later import read
 from raygan.gan.meter import Meter, judged
 from raygan.gan.pair import Pair
+from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Vector
 from raygan.strategies.batching.alike import own
 from raygan.strategies.batching.fits import may_join
-from raygan.strategies.batching.losses import backward, d_steps, g_losses
+from raygan.strategies.batching.losses import d_steps, g_losses, updated
 from raygan.strategies.batching.stack import Stack
 
 
@@ -48,8 +50,10 @@ class Pack:
             for meter, (loss_d, loss_g) in zip(meters, losses, strict=True):
                 meter.add(loss_d=loss_d, loss_g=loss_g)
             self.publish(board)
+        # of all pairs at once: on a device each question is a wait
+        found = read([value for m in meters for value in m.values()])
         return [
-            {**m.means(), "bad_steps": float(p.bad_steps.total), **p.own()}
+            {**m.means(found), "bad_steps": float(p.bad_steps.total), **p.own()}
             for p, m in zip(self.pairs, meters, strict=True)
         ]
 
@@ -124,8 +128,9 @@ class Pack:
             fake = fake + torch.stack(
                 [p.blur(torch.zeros_like(f), s) for p, f, s in zip(pairs, fake, extra, strict=True)]
             )
-        losses_g = backward(g_losses(first.loss, self.d, fake, lambda: real))
-        self.g.apply([math.isfinite(v) for v in losses_g], first.config.clip_grad_g)
+        losses_g = updated(
+            self.g, g_losses(first.loss, self.d, fake, lambda: real), first.config.clip_grad_g
+        )
         if probes is not None:
             # the probes ask the pairs' own parameters for their gradients
             self.g.hand_out()
@@ -145,8 +150,9 @@ class Pack:
     def _look(self, probes: Sequence[Meter], real: Tensor, fake: Tensor) -> None:
         """What `Pair.one_step` notes of D, of each pair's."""
         held = [
-            p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")).to(
-                p.device
+            up(
+                p.data.held_out_batch(p.batch_size, p.data_streams.at("held-out", p.step, "cpu")),
+                p.device,
             )
             for p in self.pairs
         ]

@@ -159,10 +159,17 @@ class Stack:
             for p, mine in zip(row, self._views(self.grads, i), strict=True):
                 p.grad = mine
 
+    def even(self) -> Tensor:
+        """Has each network had as many updates? (); else, after a skipped step or beside an
+        optimizer that came fresh, Adam's corrections of its first moments, one number a call, are
+        of one network only.
+        """
+        return (self.updates == self.updates[:1, :1]).all()
+
     @torch.no_grad()
-    def apply(self, good: Sequence[bool], clip: float | None) -> None:
+    def apply(self, good: Sequence[bool], clip: float | None, even: bool) -> None:
         """updateParameters of the pairs whose loss is finite: clip each one's gradient norm, then
-        Adam.
+        Adam. even: `Stack.even`, which was asked with the losses.
         """
         for j, (leaf, kept) in enumerate(zip(self.leaves, self.grads, strict=True)):
             grad = cast(Tensor, leaf.grad).reshape(self.size, -1)
@@ -177,9 +184,6 @@ class Stack:
                 # as clip_grad_norm_ does it, of each pair by itself
                 grad *= (clip / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1)
         groups = [o.param_groups[0] for o in self.optimizers]
-        # uneven after a skipped step, or beside an optimizer that came fresh: Adam's corrections of
-        # its first moments hang on the count, and are one number a call
-        even = bool((self.updates == self.updates[:1, :1]).all())
         if all(good) and even and len({(g["lr"], g["betas"]) for g in groups}) == 1:
             self._adam(None, self.updates[0, 0].clone(), groups[0])
             self.updates += 1

@@ -89,7 +89,7 @@ class Centre(Trainer):
             meter.add(**self.one_step(words))
             meter.gradients(grad_g=self.g)
             self.offer_batches(board)
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+        return self.report(meter)
 
     def word(self, arrays: Mapping[str, object]) -> Word:
         """As it came."""

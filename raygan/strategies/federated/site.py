@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.trainer import Parts, Trainer
+from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, halve, whole
 from raygan.strategies.roles import GLOBAL
@@ -45,14 +47,14 @@ class Site(Trainer):
                 word = self.judge(batches[-1])
             self.step += 1
             board.publish(Publication(self.name, self.step, word))
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total)}
+        return self.report(meter)
 
-    def learn(self, fakes: Tensor, meter: Meter) -> float:
+    def learn(self, fakes: Tensor, meter: Meter) -> Value:
         """An update of D_n on each of these batches (I_D, B, *shape) of G0's, as a pair's own."""
         self.set_rates()
         extra = self.streams.at("penalty", self.step)
         data = self.data_streams.at("data", self.step, "cpu")
-        losses = []
+        losses: list[Value] = []
         for i, sample in enumerate(fakes):
             real = self.blur(self.data.batch(self.batch_size, data, self.device), extra)
             fake = self.blur(sample, extra)
@@ -64,10 +66,10 @@ class Site(Trainer):
             ]  # fmt: skip
         if self.step % self.probe_every == 0:
             stream = self.data_streams.at("held-out", self.step, "cpu")
-            held = self.data.held_out_batch(self.batch_size, stream).to(self.device)
+            held = up(self.data.held_out_batch(self.batch_size, stream), self.device)
             meter.compare(self.loss, *judged(self.d, real, held, fake))
-            meter.gradients(grad_d=self.d)
-        value = S.bad_or_last(losses)
+            meter.gradients({"grad_d": losses[-1]}, grad_d=self.d)
+        value = bad_or_last(losses)
         self.bad_steps.note(self.step + 1, loss_d=value)
         return value
 

@@ -130,7 +130,7 @@ class Generator(Pair):
         if self.step > begin:
             meter.gradients(grad_g=self.g)
         done = {"wait_s": answers.waited, "steps_done": float(self.step - begin)}
-        return {**meter.means(), "bad_steps": float(self.bad_steps.total), **done}
+        return {**self.report(meter), **done}
 
     def one_generator_step(self, feedback: Publication, board: Board) -> dict[str, float]:
         """Eq. 2, on the samples that are in the slot; then the next slot."""
@@ -153,11 +153,10 @@ class Generator(Pair):
             active = torch.from_numpy(feedback.arrays["active"] > 0).to(self.device)
             with S.frozen(self.d), S.frozen(self.c):
                 blurred = self.blur(self.samples, noise_of(self.streams, self.step))
-                total, adversarial, crossing = generator_loss(
+                total, (value, loss_g, loss_c) = generator_loss(
                     self.loss, self.d, self.c, self.samples, blurred, self.index, weight, active
                 )
-            loss_g, loss_c = adversarial, crossing
-            if math.isfinite(total.item()):
+            if math.isfinite(value):
                 total.backward()
                 S.apply(self.opt_g, self.g, self.config.clip_grad_g)
             else:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from raygan.config import Tempo
 from raygan.gan import steps as S
+from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.random_streams import Streams
@@ -84,11 +85,7 @@ class Judge(Trainer):
         self.inbox.meet()
         run = self._in_turn if self.tempo == "lockstep" else self._by_news
         report = run(steps, board)
-        return {
-            **report,
-            "bad_steps": float(self.bad_steps.total),
-            "updates": float(self.updates),
-        }
+        return {**report, "updates": float(self.updates)}
 
     def _in_turn(self, steps: int, board: Board) -> Report:
         meter = Meter()
@@ -97,7 +94,7 @@ class Judge(Trainer):
             with self.streams.for_layers(self.updates):
                 meter.add(**self.update(slots, board, last=True, meter=meter))
             self.step += 1
-        return meter.means()
+        return self.report(meter)
 
     def _by_news(self, steps: int, board: Board) -> Report:
         meter, inbox, slots = Meter(), self.inbox, self.inbox.slots
@@ -122,11 +119,11 @@ class Judge(Trainer):
                 self.step = max(self.step, min(s.version for s in slots.values()))
         self.step = min(self.step, target)
         done = {"steps_done": float(self.step - begin), "wait_s": waited}
-        return {**meter.means(), **done}
+        return {**self.report(meter), **done}
 
     def update(
         self, slots: Mapping[str, Publication], board: Board, last: bool, meter: Meter
-    ) -> dict[str, float]:
+    ) -> dict[str, Value]:
         """One step of D on the mixture, one of C, then beta and the answer to everybody."""
         self.set_rates()
         self.opt_c.param_groups[0]["lr"] = self.config.lr_d * self.scheduled.rate(self.step)
@@ -148,21 +145,19 @@ class Judge(Trainer):
             this = At(at * self.loss.d_steps + i, self.scheduled.gamma(self.step))
             clip = self.config.clip_grad_d
             losses_d += [S.d_step(d, self.opt_d, self.loss, real, fake, extra, clip=clip, at=this)]
-        loss_d = S.bad_or_last(losses_d)
+        loss_d = bad_or_last(losses_d)
         zero_grad(self.opt_c)
         # C on what the slots hold, without noise: generators ask it about their own samples as they
         # are
         crossing = overlap(c(mixture.fake), mixture.labels, mixture.active)
-        loss_c = crossing.item()
-        if math.isfinite(loss_c):
-            crossing.backward()
-            S.apply(self.opt_c, self.c, self.config.clip_grad_d)
+        loss_c = S.update(self.opt_c, self.c, crossing, self.config.clip_grad_d)
         self.bad_steps.note(at + 1, loss_d=loss_d, loss_c=loss_c)
         j_d, j_c = mixture.values(d, c, real, fake)
         self.betas.weigh(mixture.indices, j_d, j_c, self.updates)
         if last:
             meter.look(self.loss, *judged(d, real, fake))
-            meter.gradients(grad_c=self.c, grad_d=self.d)
+            losses = {"grad_c": loss_c, "grad_d": losses_d[-1]}
+            meter.gradients(losses, grad_c=self.c, grad_d=self.d)
         self.updates += 1
         versions = {g: slot.version for g, slot in slots.items()}
         self.inbox.used |= versions
@@ -211,14 +206,14 @@ class Judge(Trainer):
             own.take_turn(self.streams.turn)
             blurred = self.blur(x, noise_of(own, slot.version))
             with S.frozen(self.d), S.frozen(self.c):
-                total, adversarial, crossing = generator_loss(
+                total, (value, adversarial, crossing) = generator_loss(
                     self.loss_of(g), self.d, self.c, x, blurred, number_of(g), weight, on
                 )
             (gradient,) = torch.autograd.grad(total, x)
-            fine = math.isfinite(total.item())
+            loss_g = adversarial if math.isfinite(value) else math.nan
             arrays = {
                 "gradient": gradient.cpu().numpy(),
-                "losses": np.array([adversarial if fine else math.nan, crossing], np.float32),
+                "losses": np.array([loss_g, crossing], np.float32),
                 **common,
             }
             board.publish(Publication(f"{JUDGE}/{g}", version, arrays))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from raygan.errors import RayganError
 from raygan.gan import steps as S
+from raygan.gan.later import numbers
 from raygan.gan.random_streams import Streams
 from raygan.gan.types import Loss
 from raygan.gan.weights import Publication, Words
@@ -86,10 +87,10 @@ def generator_loss(
     index: int,
     weight: float,
     active: Tensor,
-) -> tuple[Tensor, float, float]:
-    """(g_loss(D(seen)) + beta_k CE(C(x), k), the first term, the second one's CE); D's and C's
-    buffers do not move. seen: x under the noise that D was trained with; C knows samples as they
-    are.
+) -> tuple[Tensor, list[float]]:
+    """g_loss(D(seen)) + beta_k CE(C(x), k), a graph; and as numbers it, the first term and the
+    second one's CE. D's and C's buffers do not move. seen: x under the noise that D was trained
+    with; C knows samples as they are.
     """
     # D and C are the judge's: what a generator asks them must not move their running averages
     logits = S.unmoved(d, seen)
@@ -97,4 +98,5 @@ def generator_loss(
     labels = torch.full((len(x),), index, device=x.device)
     own = S.unmoved(c, x)
     crossing = overlap(own, labels, active)
-    return adversarial + weight * crossing, adversarial.item(), crossing.item()
+    total = adversarial + weight * crossing
+    return total, numbers([total, adversarial, crossing])

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from raygan.config import Tempo
+from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.pair import Sharing
-from raygan.gan.steps import bad_or_last
 from raygan.gan.trainer import Parts, Trainer
 from raygan.gan.types import Board, Report, State
 from raygan.gan.weights import Publication, Vector, flatten
@@ -89,15 +89,14 @@ class GlobalPair(Trainer):
                     meter.gradients(grad_g=self.g, grad_d=self.d)
         unmet = len(opposition.locals) - len(opposition.met)
         return {
-            **meter.means(),
-            "bad_steps": float(self.bad_steps.total),
+            **self.report(meter),
             **({} if lockstep else {"unmet": float(unmet), "steps_done": float(self.step - begin)}),
         }
 
     # -------------------------------------------------------------------------------------------
     # Algorithm 1
 
-    def iteration(self, board: Board) -> dict[str, float] | None:
+    def iteration(self, board: Board) -> dict[str, Value] | None:
         """One iteration i; None where no local was met yet (async: who had published has died)."""
         self.set_rates()
         fresh, elsewhere = self.opposition.due(self.step, board)
@@ -138,7 +137,7 @@ class GlobalPair(Trainer):
         self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
         return {"loss_d": loss_d, "loss_g": loss_g}
 
-    def early(self, fresh: Mapping[str, Publication]) -> float:
+    def early(self, fresh: Mapping[str, Publication]) -> Value:
         """G0 takes a step after each local; G0's last loss, or the first that is not finite."""
         losses, here = [], self.opposition.here
         for name in self.opposition.locals:

@@ -38,6 +38,13 @@ class ResourcesConfig(Section):
             f"{BATCHED_BELOW:,} numbers, and all on a GPU."
         ),
     )
+    cuda_graphs: Literal["off", "auto"] = Field(
+        "off",
+        description=(
+            "auto: a pair on an NVIDIA GPU replays its steps as CUDA graphs, where a replay gives"
+            " the same bits; never run on a GPU yet."
+        ),
+    )
     num_threads: int = Field(
         1, gt=0, description="torch threads of a CPU player; other counts give other bits."
     )

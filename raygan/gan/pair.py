@@ -11,11 +11,14 @@ its shelf (`controller.worker.Shelves`; between processes `actors.publications`)
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.captured import Captured
 from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import flatten_optimizer
@@ -33,6 +36,9 @@ from raygan.gan.weights import (
     num_words,
     word_bytes,
 )
+
+DRAWN = ("noise", "penalty")
+"""Purposes of the streams that a step draws from where it computes."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Pair(Trainer):
     def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
         super().__init__(name, parts)
         self.sharing = sharing or Sharing()
+        wanted = parts.cuda_graphs and self.device.type == "cuda"
+        self.captured = Captured(self) if wanted else None
 
     def open(self, board: Board) -> None:
         """One that goes on publishes what it is, since its shelf is empty; nobody needs anything
@@ -80,6 +88,8 @@ class Pair(Trainer):
         losses.
         """
         meter = Meter()
+        if self.captured is not None:
+            self.captured.begin()
         for i in range(steps):
             with self.streams.for_layers(self.step):
                 # one look a round, at its last step: a look is three more forwards
@@ -87,7 +97,8 @@ class Pair(Trainer):
             # after the step: version v is the pair after v updates of G, in every tempo
             if self.sharing.due(self.step):
                 board.publish(self.publication())
-        return {**self.report(meter), **self.own()}
+        replayed = {} if self.captured is None else self.captured.end(steps)
+        return {**self.report(meter), **replayed, **self.own()}
 
     def own(self) -> Report:
         """What it says of itself at the end of a round, for its strategy: `own/NAME`."""
@@ -96,21 +107,45 @@ class Pair(Trainer):
     def one_step(self, probe: Meter | None = None) -> dict[str, Value]:
         """I_D updates of D, then one of G."""
         self.set_rates()
-        # two streams, so that a loss that draws points of its own leaves the z of all losses alike
-        noise, extra = (self.streams.at(p, self.step) for p in ("noise", "penalty"))
         data_cpu = self.data_streams.at("data", self.step, "cpu")
+        reals = [
+            self.data.batch(self.batch_size, data_cpu, self.device)
+            for _ in range(self.loss.d_steps)
+        ]
+        self.seed()
+        if self.captured is not None and probe is None:
+            losses = self.captured.step(reals)
+        else:
+            losses = self.updates(reals, probe)
+        self.step += 1
+        self.bad_steps.note(self.step, **losses)
+        return losses
+
+    def seed(self) -> None:
+        """Set the streams of `updates` to the beginning of this step."""
+        for purpose in DRAWN:
+            self.streams.at(purpose, self.step)
+
+    def drawn_from(self) -> list[torch.Generator]:
+        """The streams of `updates`, as they are: of noise, and of what a loss draws."""
+        # two, so that a loss that draws points of its own leaves the z of all losses alike
+        return [self.streams.now(purpose) for purpose in DRAWN]
+
+    def updates(self, reals: Sequence[Tensor], probe: Meter | None = None) -> dict[str, Value]:
+        """Those of one step, on real batches (N, *shape) for each of D's; nothing here asks the
+        device for a number, nor does anything of a host's but what `kind` tells.
+        """
+        noise, extra = self.drawn_from()
         losses_d: list[Value] = []
-        for i in range(self.loss.d_steps):
-            real = self.data.batch(self.batch_size, data_cpu, self.device)
+        for i, sample in enumerate(reals):
             with torch.no_grad():
                 fake = self.g(self.noise(noise))
             # both kinds: else D would tell them by the noise
-            real, fake = self.blur(real, extra), self.blur(fake, extra)
+            real, fake = self.blur(sample, extra), self.blur(fake, extra)
             at, clip = self.update_of_d(i, self.loss.d_steps), self.config.clip_grad_d
             losses_d += [
                 S.d_step(self.d, self.opt_d, self.loss, real, fake, extra, clip=clip, at=at)
             ]
-        loss_d = bad_or_last(losses_d)
         # once a round, between the two updates: the D that G is about to learn from
         if probe is not None:
             held = self.data.held_out_batch(
@@ -130,9 +165,24 @@ class Pair(Trainer):
             losses = {"grad_g": loss_g, "grad_d": losses_d[-1]}
             probe.gradients(losses, grad_g=self.g, grad_d=self.d)
         self.update_average()
-        self.step += 1
-        self.bad_steps.note(self.step, loss_d=loss_d, loss_g=loss_g)
-        return {"loss_d": loss_d, "loss_g": loss_g}
+        return {"loss_d": bad_or_last(losses_d), "loss_g": loss_g}
+
+    def kind(self) -> Hashable:
+        """The numbers of the host that `updates` puts in: steps that have them alike are alike."""
+        rates = [
+            (group["lr"], group.get("betas"))
+            for group in (self.opt_g.param_groups[0], self.opt_d.param_groups[0])
+        ]
+        every = getattr(self.loss, "penalty_every", 1)
+        at = [self.update_of_d(i, self.loss.d_steps) for i in range(self.loss.d_steps)]
+        now = self.scheduled
+        moving = now.input_noise(self.step), now.ema(self.step), now.gamma(self.step)
+        return (*rates, *(a.update % every for a in at), *moving)
+
+    def tensors(self) -> list[Tensor]:
+        """All that a step changes, where it lies."""
+        held = (t for t in self.held().values() if isinstance(t, Tensor))
+        return [t.detach() for t in held if t.device.type == self.device.type]
 
     def publication(self, d: Vector | None = None, g: Vector | None = None) -> Publication:
         """D, and G as weights or as samples; made without touching a buffer or a stream of the

@@ -51,6 +51,8 @@ class Parts:
     streams: Streams
     smooth_steps: int = 0
     """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
+    cuda_graphs: bool = False
+    """Replay steps on a GPU, where that gives the same bits."""
 
 
 class Trainer:

@@ -33,6 +33,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
+from tests.devices.fake_graph import Recording
+
 HOST, GPU = torch.device("cpu"), torch.device("cuda", 0)
 OURS = tuple(f"{Path(__file__).parents[2] / part}/" for part in ("raygan", "benchmarks"))
 NAME = "Fake CUDA"
@@ -80,13 +82,22 @@ class Seen:
 
     def clear(self) -> None:
         """Begin at nothing."""
+        self.capturing = False
         self.syncs, self.copies = Counter[str](), Counter[str]()
         """Times that the host waits; copies between host and device."""
         self.launches, self.bytes = 0, Counter[str]()
         """Kernels; bytes to the device ("up") and from it ("down")."""
 
+    def refuse(self, what: str) -> None:
+        """Raises RuntimeError while a graph is captured."""
+        if self.capturing:
+            raise RuntimeError(
+                f"CUDA error: operation not permitted when stream is capturing: {what} ({line()})"
+            )
+
     def copy(self, up: bool, nbytes: int, waits: bool = True) -> None:
         """A copy; the host waits for one that is not pinned, and for all that come down."""
+        self.refuse("a copy between host and device")
         direction, at = "up" if up else "down", line()
         self.copies[f"{direction} {at}"] += 1
         self.bytes[direction] += nbytes
@@ -95,6 +106,7 @@ class Seen:
 
     def wait(self) -> None:
         """The host asks for a number."""
+        self.refuse("a wait")
         self.syncs[f"item {line()}"] += 1
 
 
@@ -116,6 +128,9 @@ class Operations(TorchDispatchMode):
     def __init__(self, there: Homes, seen: Seen) -> None:
         super().__init__()
         self.there, self.seen = there, seen
+        self.recording: Recording | None = None
+        self.makes = False
+        """Is what is made now the device's?"""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Check, count, compute; results are where the arguments are."""
@@ -126,7 +141,12 @@ class Operations(TorchDispatchMode):
         if any(where):
             self.check(func, name, args, tensors, where)
             self.count(func, name, tensors, where)
+        recording = self.recording if any(where) or self.makes else None
+        if recording is not None:
+            recording.before(func, tensors)
         out = func(*args, **kwargs)
+        if recording is not None:
+            recording.after(func, args, kwargs, out)
         if where and (where[0] if name == "copy_" else any(where)):
             for made in tree_leaves(out):
                 if isinstance(made, Tensor):
@@ -236,7 +256,11 @@ class FakeCuda(TorchFunctionMode):
         if there:
             kwargs["device"] = HOST
         pinned = bool(kwargs.pop("pin_memory", False))
-        out = func(*args, **kwargs)
+        self.below.makes = bool(there)
+        try:
+            out = func(*args, **kwargs)
+        finally:
+            self.below.makes = False
         if there is not None and isinstance(out, Tensor):
             self.there.put(out, there)
             if there and func in (torch.tensor, torch.as_tensor):
@@ -244,6 +268,16 @@ class FakeCuda(TorchFunctionMode):
             elif there:
                 self.seen.launches += func is not torch.empty
         return self.pinned.put(out) if pinned else out
+
+    @contextlib.contextmanager
+    def capture(self, graph: Recording) -> Iterator[None]:
+        """Within it nothing happens on the device but that `graph` learns what to do."""
+        self.below.recording, self.seen.capturing = graph, True
+        try:
+            yield
+        finally:
+            self.below.recording, self.seen.capturing = None, False
+            graph.undo()
 
     def where(self, x: Tensor) -> torch.device:
         """Where it lives."""
@@ -253,6 +287,9 @@ class FakeCuda(TorchFunctionMode):
         """Raises RuntimeError for one of the other device."""
         if generator is None:
             return
+        graph = self.below.recording
+        if graph is not None and all(generator is not known for known in graph.generators):
+            raise RuntimeError("a generator that is not registered with the graph draws in it")
         if there is None:
             there = bool(args) and isinstance(args[0], Tensor) and args[0] in self.there
         if isinstance(generator, OnDevice) != there:
@@ -332,8 +369,11 @@ def replaced(fake: FakeCuda, count: int) -> Iterator[tuple[Any, str, Any]]:
         yield module, "is_available", lambda: True
         yield module, "device_count", lambda: count
         yield module, "synchronize", nothing
-    for name in ("set_device", "manual_seed", "manual_seed_all", "set_rng_state", "empty_cache"):
+    for name in ("set_device", "manual_seed", "manual_seed_all", "empty_cache"):
         yield torch.cuda, name, nothing
+    yield torch.cuda, "set_rng_state", lambda *_: fake.seen.refuse("a generator's state")
+    yield torch.cuda, "CUDAGraph", Recording
+    yield torch.cuda, "graph", fake.capture
     yield torch.cuda, "set_per_process_memory_fraction", mock.Mock()
     yield torch.cuda, "is_initialized", lambda: True
     yield torch.cuda, "get_rng_state", lambda *_: torch.empty(0, dtype=torch.uint8)

@@ -25,7 +25,12 @@ class Bug(NamedTuple):
 
 
 BUGS = {
-    "a batch stays on the host": Bug("raygan.data.base:Samples.batch", ".to(device)", "", "gap"),
+    "a batch stays on the host": Bug(
+        "raygan.data.base:Samples.batch",
+        "up(self._draw(self.train, size, generator), device)",
+        "self._draw(self.train, size, generator)",
+        "gap",
+    ),
     "z from a generator of the host": Bug(
         "raygan.gan.random_streams:Streams.at",
         "else self.device",
@@ -45,7 +50,7 @@ BUGS = {
         "sgan samples",
     ),
     "held-out samples stay on the host": Bug(
-        "raygan.gan.pair:Pair.one_step", "held.to(self.device)", "held", "gap"
+        "raygan.gan.pair:Pair.one_step", "up(held, self.device)", "held", "gap"
     ),
     "G stays on the host": Bug(
         "raygan.gan.trainer:Trainer.__init__",
@@ -108,7 +113,10 @@ BUGS = {
         "raygan.strategies.batching.stack:gather", ", device=same[0].device", "", "pack"
     ),
     "penalties' weights on the host, by a batch": Bug(
-        "raygan.strategies.batching.losses:penalties", ", device=squares.device", "", "pack dragan"
+        "raygan.strategies.batching.losses:penalties",
+        "up(torch.tensor([one.weight for one in same]), squares.device)",
+        "torch.tensor([one.weight for one in same])",
+        "pack dragan",
     ),
 }
 

@@ -4,8 +4,8 @@ from torch import nn
 
 from raygan.config import Component, load_component, names
 from raygan.errors import ConfigError
-from raygan.gan.meter import Meter
 from raygan.gan.later import read
+from raygan.gan.meter import Meter
 from raygan.gan.steps import d_backward, g_step
 from raygan.gan.types import NOW, At, Loss, g_loss_of
 from raygan.losses.base import LossComponent, examine

@@ -62,6 +62,7 @@ class Setup:
             config=c.pair,
             total_steps=c.steps,
             streams=streams,
+            cuda_graphs=c.resources.cuda_graphs == "auto",
         )
 
     def classifier(self, name: str, classes: int) -> nn.Module:

@@ -371,10 +371,15 @@ SPEED = [
     Source("device-syncs", "python -m benchmarks device-syncs", "device-syncs", {
         "waits for a GPU, a pair's state (before: 72)":
             lambda p: once(p["counts"]["a pair: state (a round, a save)"]["syncs"], "", "counted"),
-        "waits, last step of a round (before: 12; aim 2: missed)":
+        "a pair's steps of a round, its look and its check (before: 76 and 2 a step)":
             lambda p: once(
-                p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"],
+                p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"]
+                + p["counts"]["a pair: check (a round)"]["syncs"],
                 "", "counted"
+            ),
+        "a step of a pack of four, the last of a round (before: 45)":
+            lambda p: once(
+                p["counts"]["a pack of 4: a step (the last of a round)"]["syncs"], "", "counted"
             ),
     }),
     Source("load", "python -m benchmarks load", "load", {

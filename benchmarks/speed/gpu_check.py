@@ -2,7 +2,8 @@
 writes results/gpu.json.
 
 Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4
-x 512, DCGAN of width 16), and how busy the device was. Swaps: offer and adoption of a 10 MB and a
+x 512, DCGAN of width 16), and how busy the device was. Graphs: one pair's steps replayed as CUDA
+graphs against launched one by one, and the share that was replayed. Swaps: offer and adoption of a 10 MB and a
 100 MB discriminator between two pairs on the device, through host memory as the object store has
 it; and between two actors on Ray, through the object store and by Ray Direct Transport
 (direct_transport.py). On a CPU it runs too (small counts), and on a device that is not there
@@ -88,6 +89,24 @@ def pack_speed(
     return done[0] / (time.perf_counter() - began), share
 
 
+def graph_speed(work: Work, device: torch.device, seconds: float = SECONDS) -> dict[str, float]:
+    """Steps a second of one pair with and without CUDA graphs, the share that was replayed."""
+    out = {}
+    for name in ("off", "auto"):
+        (pair,) = pairs_of(work, 1, device, **{"resources.cuda_graphs": name})
+        board, done, steps = Shelves(), 0, 100 if seconds >= 1 else 6
+        # the first makes an optimizer's tensors, the second the graphs
+        for _ in range(2):
+            pair.train(steps, board)
+        began = time.perf_counter()
+        while not done or time.perf_counter() - began < seconds:
+            out["replayed"] = pair.train(steps, board).get("replayed", 0.0)
+            torch.accelerator.synchronize() if device.type != "cpu" else None
+            done += steps
+        out[name] = done / (time.perf_counter() - began)
+    return out
+
+
 def swap_ms(megabytes: int, device: torch.device) -> float:
     """Milliseconds of an offer and its adoption (weights, Adam's moments) of a D of so many MB."""
     hidden = {10: 1117, 100: 3533}[megabytes]
@@ -107,7 +126,7 @@ def main() -> None:
         from tests.devices.fake_cuda import FakeCuda
 
         with FakeCuda():
-            found, _ = measure(torch.device("cuda", 0), (1, 2), (10,), seconds=0.01)
+            found, *_ = measure(torch.device("cuda", 0), (1, 2), (10,), seconds=0.01)
         print(f"{len(found)} measurements on a device that is not there: nothing is kept")
         return
     device = torch.device(asked)
@@ -117,10 +136,11 @@ def main() -> None:
             " the CPU, `fake` on a device that is not there."
         )
     counts = (1, 8) if device.type == "cpu" else (1, 8, 32, 128)
-    found, swaps = measure(device, counts, (10, 100))
+    found, graphs, swaps = measure(device, counts, (10, 100))
     kept = {
         "device": described(device),
         "packs": found,
+        "graphs": graphs,
         "swap_ms": swaps,
         "direct_transport_ms": direct_transport.measure(),
     }
@@ -129,8 +149,8 @@ def main() -> None:
 
 def measure(
     device: torch.device, counts: Sequence[int], megabytes: Sequence[int], seconds: float = SECONDS
-) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """(packs, swaps), printed."""
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]], dict[str, float]]:
+    """(packs, graphs, swaps), printed."""
     works = {"mlp 64": WORKS["small"], "mlp 512": WORKS["toy"], "dcgan": WORKS["dcgan"]}
     found: dict[str, dict[str, Any]] = {}
     for key, work in works.items():
@@ -142,6 +162,7 @@ def measure(
                 "utilisation": share,
             }
             print(f"{key}, {count} pairs: {speed:.1f} steps/s", flush=True)
+    graphs = {key: graph_speed(work, device, seconds) for key, work in works.items()}
     swaps = {f"{mb} MB": swap_ms(mb, device) for mb in megabytes}
     show(
         ["pack", "steps/s", "pair-steps/s", "x one pair", "busy"],
@@ -152,8 +173,15 @@ def measure(
             for k, f in found.items()
         ],
     )  # fmt: skip
+    show(
+        ["one pair, steps/s", "launched", "as graphs", "replayed"],
+        [
+            [k, f"{g['off']:.1f}", f"{g['auto']:.1f}", f"{100 * g['replayed']:.0f} %"]
+            for k, g in graphs.items()
+        ],
+    )
     show(["swap of D, optimizer and all", "ms"], [[k, f"{v:.1f}"] for k, v in swaps.items()])
-    return found, swaps
+    return found, graphs, swaps
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ray
 import torch
 
 from raygan.config import Config
+from raygan.config.resources import memory_bytes
 from raygan.gan.device import chosen, settle
 
 
@@ -15,5 +16,7 @@ def pick_device(config: Config) -> torch.device:
     """
     device = chosen(config.device, ray.get_gpu_ids())
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
-    settle(device, config.pace == "lockstep", float(share))
+    wanted, pairs = config.resources.gpu_memory_per_pair, config.resources.pairs_per_actor
+    needs = memory_bytes(wanted) * (1 if pairs == "auto" else pairs) if wanted else 0
+    settle(device, config.pace == "lockstep", float(share), needs)
     return device

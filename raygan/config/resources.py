@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,10 +15,24 @@ BATCHED_BELOW = 250_000
 """
 
 
+def memory_bytes(text: str) -> int:
+    """
+    >>> memory_bytes("1.5GiB"), memory_bytes("800MiB")
+    (1610612736, 838860800)
+    """
+    return int(float(text[:-3]) * (1 << 30 if text.endswith("GiB") else 1 << 20))
+
+
 def _not_negative(value: int | str) -> int | str:
     # By hand: `ge` of pydantic does not go with a type that is also "auto".
     if isinstance(value, int) and value < 0:
         raise ValueError("input should be at least 0, or auto")
+    return value
+
+
+def _a_size(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9]+(\.[0-9]+)?[MG]iB", value):
+        raise ValueError("input should be a size like 4GiB or 800MiB")
     return value
 
 
@@ -56,6 +71,13 @@ class ResourcesConfig(Section):
         ge=0,
         le=1,
         description="None: an equal share of the GPUs, at most 1: a pair trains on one.",
+    )
+    gpu_memory_per_pair: Annotated[str | None, AfterValidator(_a_size)] = Field(
+        None,
+        description=(
+            "Memory of a GPU that each pair needs, like 4GiB or 800MiB: a process whose share of"
+            " its GPU is less is refused when it starts; None: whatever its share is."
+        ),
     )
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         "PACK", description="Ray's placement strategy of the run's one placement group."

@@ -4,6 +4,7 @@ Apple's "mps". What befalls a device, in one line.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -79,12 +80,15 @@ def kept_visible() -> bool:
     return os.environ.get(f"RAY_EXPERIMENTAL_NOSET_{VISIBLE}", "") not in ("", "0")
 
 
-def settle(device: torch.device, exact: bool, share: float = 1.0) -> None:
+def settle(device: torch.device, exact: bool, share: float = 1.0, needs: int = 0) -> None:
     """Make it this process's, with no more than its share of the memory; exact: the same bits from
     the same numbers, as lockstep promises (no TF32, no choice of a convolution by its speed).
+    Raises InfeasibleError where the share is less than `needs`, bytes.
     """
     if device.type == "cpu":
         return
+    if needs:
+        refuse_small(device, share, needs)
     torch.accelerator.set_device_index(device.index or 0)
     if exact:
         # benchmark would choose a convolution by a race, and another one the next time
@@ -92,6 +96,23 @@ def settle(device: torch.device, exact: bool, share: float = 1.0) -> None:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if 0 < share < 1 and device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share, device.index or 0)
+
+
+def refuse_small(device: torch.device, share: float, needs: int) -> None:
+    """Raises InfeasibleError where a share of a device's memory is less than so many bytes."""
+    whole = torch.get_device_module(device).get_device_properties(device).total_memory
+    if share * whole >= needs:
+        return
+    asks = f"resources.gpu_memory_per_pair asks {needs / 2**30:.2f} GiB"
+    raise InfeasibleError(
+        f"{described(device)}: {asks}, and a share of {share:g} of its {whole / 2**30:.2f} GiB is"
+        f" {share * whole / 2**30:.2f} GiB. "
+        + (
+            f"Set resources.gpus_per_pair to {math.ceil(100 * needs / whole) / 100:g} or more."
+            if needs <= whole
+            else "Lower batch_size or network widths."
+        )
+    )
 
 
 def described(device: torch.device) -> str:

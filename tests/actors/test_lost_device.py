@@ -53,6 +53,6 @@ def test_a_pace_of_lockstep_asks_for_exact_arithmetic(
     here = SimpleNamespace(get_gpu_ids=lambda: [0], get_runtime_context=lambda: context)
     monkeypatch.setattr(device, "ray", here)
     monkeypatch.setattr(device, "chosen", lambda *_: torch.device("cuda", 0))
-    monkeypatch.setattr(device, "settle", lambda which, exact, share: asked.append(exact))
+    monkeypatch.setattr(device, "settle", lambda which, exact, share, needs: asked.append(exact))
     device.pick_device(tiny_config(**settings))
     assert asked == [exact]

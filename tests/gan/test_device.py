@@ -10,7 +10,7 @@ import torch
 
 from raygan.cli import main
 from raygan.config import resolve
-from raygan.errors import InfeasibleError, PlayerDied
+from raygan.errors import ConfigError, InfeasibleError, PlayerDied
 from raygan.gan import device as D
 from raygan.gan.pair import Pair
 from raygan.service.cluster.doctor import agreement
@@ -173,3 +173,25 @@ def test_doctor_tells_where_torch_and_ray_see_other_gpus(
     ok, _, text = agreement(torchs, rays)
     assert ok is fine
     assert says in text
+
+
+@pytest.mark.parametrize(
+    ("needs", "says"),
+    [
+        (2 << 30, r"asks 2.00 GiB, and a share of 0.25 of its 4.00 GiB is 1.00 GiB. Set .* to 0.5"),
+        (5 << 30, r"asks 5.00 GiB, .* Lower batch_size or network widths."),
+    ],
+)
+def test_a_share_of_a_gpu_that_is_too_small_is_refused_at_the_start(needs: int, says: str) -> None:
+    gpu = torch.device("cuda", 0)
+    with FakeCuda():
+        with pytest.raises(InfeasibleError, match=says):
+            D.settle(gpu, exact=False, share=0.25, needs=needs)
+        D.settle(gpu, exact=False, share=0.25, needs=1 << 30)
+    D.settle(torch.device("cpu"), exact=False, needs=needs)
+
+
+@pytest.mark.parametrize("size", ["4GB", "4", "-1GiB", "GiB", ""])
+def test_what_a_pair_needs_of_a_gpu_is_a_size(size: str) -> None:
+    with pytest.raises(ConfigError, match=r"gpu_memory_per_pair = .*a size like 4GiB or 800MiB"):
+        resolve(None, flags={"resources.gpu_memory_per_pair": size})

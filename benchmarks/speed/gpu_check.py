@@ -3,9 +3,9 @@ writes results/gpu.json.
 
 Packs: steps a second of 1, 8, 32, 128 pairs as one batched model against one pair (MLP 4 x 64 and 4
 x 512, DCGAN of width 16), and how busy the device was. Graphs: one pair's steps replayed as CUDA
-graphs against launched one by one, and the share that was replayed. Swaps: offer and adoption of a 10 MB and a
-100 MB discriminator between two pairs on the device, through host memory as the object store has
-it; and between two actors on Ray, through the object store and by Ray Direct Transport
+graphs against launched one by one, and the share that was replayed. Swaps: offer and adoption of a
+10 MB and a 100 MB discriminator between two pairs on the device, through host memory as the object
+store has it; and between two actors on Ray, through the object store and by Ray Direct Transport
 (direct_transport.py). On a CPU it runs too (small counts), and on a device that is not there
 (`fake`, tests/devices/fake_cuda.py: moments of each, nothing on Ray, nothing kept), so that the
 program itself is tested.

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raygan.actors.outlook import Outlook, total
+from raygan.actors.capacity import Outlook, total
 from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 

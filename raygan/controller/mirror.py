@@ -31,7 +31,7 @@ from raygan.controller.bucket_copies import (
 )
 from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES, read_info, tail
+from raygan.controller.jsonl import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
 from raygan.controller.requests import SCALE, STOP, of
 from raygan.controller.run_folder import RunFolder

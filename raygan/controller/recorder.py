@@ -17,7 +17,7 @@ from raygan.controller.ledger import OWN, steps_done
 from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState
-from raygan.controller.uneven import Uneven, idle_members
+from raygan.controller.stragglers import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import headline

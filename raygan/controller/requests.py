@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.controller.files import remove_within, write_within
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 
 STOP = "stop.json"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from raygan.data.digits import fall_together
 from raygan.data.features import counts_up, is_number, names_no_feature
 from raygan.data.first_row import COMMA
+from raygan.data.precision import fall_together
 from raygan.data.thousands import COMMAED, DOTTED
 
 NUMERAL = (

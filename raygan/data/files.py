@@ -17,12 +17,12 @@ from pydantic import ConfigDict, Field, field_validator
 from raygan.data.base import For, Samples
 from raygan.data.cache import through_cache
 from raygan.data.fitting import Fitting, fit, refuse_idle
+from raygan.data.free_memory import within_room
 from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.ranges import DEEP, DEEP_FOR_CERTAIN, Facts, asked
 from raygan.data.record import Array, Read, Record
-from raygan.data.room import within_room
 from raygan.data.rows import Rows
 from raygan.data.scaling import Scale, in_bytes, scaled_pictures
 from raygan.data.split import SplitData

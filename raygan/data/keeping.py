@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from raygan.data.free_memory import check_room, room, spoken
 from raygan.data.record import Array, Record
-from raygan.data.room import check_room, room, spoken
 from raygan.data.rows import Rows
 from raygan.data.stored import Samplings, Stored
 from raygan.errors import DataError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygan.data.digits import fall_together, too_near
+from raygan.data.precision import fall_together, too_near
 
 BLOCK = 1 << 20
 """Bytes that are parsed at a time, and looked at to tell what the first row is."""

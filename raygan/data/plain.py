@@ -15,10 +15,10 @@ from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
 from raygan.data.cells import spoken
 from raygan.data.features import features
+from raygan.data.free_memory import check_room, within_room
 from raygan.data.label_column import LEAVE_OUT
 from raygan.data.pixels import pixels
 from raygan.data.record import Record
-from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.data.table import columns
 from raygan.data.tensors import plain

@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from raygan.data.digits import check_apart
 from raygan.data.pixels import Background, behind
+from raygan.data.precision import check_apart
 from raygan.data.ranges import (
     BYTES,
     DEEP,

@@ -19,7 +19,6 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.audience import close_all, tell_trained
 from raygan.controller.bucket_copies import (
     typed,
 )
@@ -29,8 +28,9 @@ from raygan.controller.evaluator import attended
 from raygan.controller.files import say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.listener_guard import close_all, tell_trained
 from raygan.controller.mirror import mirror_of
 from raygan.controller.orders import Executor
 from raygan.controller.own_listeners import listeners_of

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from raygan.controller.async_record import FILE, sha
 from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.versions import differences
+from raygan.controller.run_format import differences
 from raygan.errors import NonFiniteError
 from raygan.service.replaying.attempts import Unreplayable, attempts, chained, start, step_of
 from raygan.service.replaying.board import Differs

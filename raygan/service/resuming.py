@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from raygan.config import Config, full_dump
-from raygan.controller.audience import tell_done
 from raygan.controller.bucket_copies import (
     shown,
     storage_of,
@@ -28,10 +27,11 @@ from raygan.controller.bucket_copies import (
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.files import refuse_unwritable
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.listener_guard import tell_done
 from raygan.controller.run_folder import RunFolder, find_run
-from raygan.controller.versions import WARNING, compare, resumed
+from raygan.controller.run_format import WARNING, compare, resumed
 from raygan.data.base import Samples
 from raygan.errors import (
     CheckpointError,

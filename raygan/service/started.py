@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.listener import Listener, Running
 from raygan.errors import ConfigError, Interrupted
 from raygan.service.runs.run import Run

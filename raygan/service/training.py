@@ -33,7 +33,7 @@ from raygan.controller.journal import Journal
 from raygan.controller.listener import Heard, Listener
 from raygan.controller.new_run import NameTaken
 from raygan.controller.run_folder import RunFolder, find_run
-from raygan.controller.versions import born
+from raygan.controller.run_format import born
 from raygan.data.base import Samples
 from raygan.data.reading import stand_in
 from raygan.errors import (

@@ -13,7 +13,7 @@ from raygan.controller.async_record import FILE, decoded
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import read_checkpoint
 from raygan.controller.history import Record, read_journal
-from raygan.controller.lines import Lines
+from raygan.controller.jsonl import Lines
 from raygan.errors import CheckpointError, ConfigError
 from raygan.own.names import is_own, label
 from raygan.strategies.base import strategy_of

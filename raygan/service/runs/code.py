@@ -16,7 +16,7 @@ from typing import Any
 
 from raygan.config import Config, validate
 from raygan.controller.files import write_within
-from raygan.controller.lines import NOTES, read_json
+from raygan.controller.jsonl import NOTES, read_json
 from raygan.errors import ConfigError
 from raygan.own import trust
 from raygan.own.importing import register

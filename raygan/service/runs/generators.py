@@ -15,7 +15,7 @@ from torch import Tensor
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.bundle import unpack

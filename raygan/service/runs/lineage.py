@@ -22,7 +22,7 @@ from typing import Any
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.history import read_journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.errors import CheckpointError
 from raygan.service.runs.repair import missing
 from raygan.service.runs.run import Run

@@ -9,7 +9,7 @@ from typing import Any
 
 from raygan.controller.bucket_copies import names_at
 from raygan.controller.run_folder import find_run
-from raygan.controller.versions import refuse_newer
+from raygan.controller.run_format import refuse_newer
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
 from raygan.own.names import short

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.controller.bucket_copies import storage_of
 from raygan.controller.history import read_journal
-from raygan.controller.lines import JsonLines, Lines, told_by_a_run
+from raygan.controller.jsonl import JsonLines, Lines, told_by_a_run
 from raygan.service.runs.digest import Digest
 from raygan.service.runs.summary import Summary
 

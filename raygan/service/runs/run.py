@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from raygan.config import Config
 from raygan.controller.bucket_copies import keep
 from raygan.controller.files import say
-from raygan.controller.lines import NOTES, read_info
+from raygan.controller.jsonl import NOTES, read_info
 from raygan.controller.run_folder import find_run
 from raygan.service.runs.cast import Cast
 from raygan.service.runs.code import load_config, use_code

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from raygan.controller.files import read_plain, write_within
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.listener import Listener
 from raygan.service.runs.holding import Holds
 

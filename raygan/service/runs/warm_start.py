@@ -19,10 +19,10 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, read_checkpoi
 from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.run_format import born
 from raygan.controller.storage import LocalStorage
-from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.states import begun_from

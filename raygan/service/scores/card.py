@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label

@@ -12,7 +12,7 @@ from typing import Any
 
 from raygan.config import settings_of
 from raygan.controller.bucket_copies import shown
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import MISSING, deciding, lacking, way
 from raygan.service.runs.identity import data_note

@@ -12,15 +12,15 @@ import torch
 
 from raygan.controller.bucket_copies import shown
 from raygan.controller.evaluator import asked_here
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import generators_of, said
+from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import Setup, mixed, strategy_of

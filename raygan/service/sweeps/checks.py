@@ -11,7 +11,7 @@ import torch
 
 from raygan.config import Config, dotted
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import settled_here
 from raygan.own.names import is_own

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from raygan.config import validate
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.runs.run import Run

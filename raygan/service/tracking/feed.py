@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from raygan.controller.files import open_plain, read_plain, write_within
-from raygan.controller.lines import Lines, read_info, told_by_a_run
-from raygan.service.tracking.told import Told, numbers, without_secrets
+from raygan.controller.jsonl import Lines, read_info, told_by_a_run
+from raygan.service.tracking.payload import Told, numbers, without_secrets
 
 KEPT, FORMAT = "trackers.json", 1
 EVERY_S, AGAIN_S = 1.0, 30.0

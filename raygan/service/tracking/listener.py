@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from raygan.components import load_component
 from raygan.config import Config
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Listener
 from raygan.data.base import Samples
 from raygan.own.names import label
 from raygan.service.tracking.feed import Feed, Kept
-from raygan.service.tracking.told import Told
+from raygan.service.tracking.payload import Told
 from raygan.service.views.sheet import drawn
 from raygan.service.views.tables import fate
 from raygan.trackers.base import TrackerComponent

@@ -23,10 +23,10 @@ from typing import Any, Protocol
 from raygan.controller.bucket import BucketStorage
 from raygan.controller.bucket_copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import check_name, find_run, inside, write_atomically
-from raygan.controller.versions import refuse_newer
+from raygan.controller.run_format import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import at_work, running
 from raygan.service.runs.run import Run

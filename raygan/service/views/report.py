@@ -22,7 +22,7 @@ from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict,
 from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note, known_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejected import rejected_line, rejected_rows
+from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
 from raygan.service.views.chart import Chart
 from raygan.service.views.chart_data import Told

@@ -20,7 +20,7 @@ from raygan.service.runs.run import Run
 from raygan.service.tracking import feed as feeding
 from raygan.service.tracking import listener as listening
 from raygan.service.tracking.feed import Feed, Kept
-from raygan.service.tracking.told import Told
+from raygan.service.tracking.payload import Told
 from raygan.trackers import base
 from tests.conftest import TINY
 

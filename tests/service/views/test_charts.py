@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from raygan.service.runs.downsampling import Curve
 from raygan.service.runs.identity import known_data
 from raygan.service.runs.run import Run
-from raygan.service.runs.thinned import Curve
 from raygan.service.views.chart import Band, Chart, Line, Panel, band, line_of
 from raygan.service.views.chart_data import LEAST, NUMBERS, Told, thinned
 from raygan.service.views.drawings import drawings, pictured

@@ -11,7 +11,7 @@ from typing import Any
 
 from raygan.config import Config, full_dump, settings_of
 from raygan.controller.files import folder_within
-from raygan.controller.lines import read_info
+from raygan.controller.jsonl import read_info
 from raygan.own.names import label
 from raygan.trackers.base import Tracked
 

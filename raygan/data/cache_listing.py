@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygan.data.room import spoken
+from raygan.data.free_memory import spoken
 from raygan.paths import cache
 
 DAY = 24 * 3600.0

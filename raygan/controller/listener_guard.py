@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Hears, Listener
 from raygan.errors import Interrupted, StaleEpochError
 
@@ -45,14 +45,14 @@ class Guard:
 def tell_done(listeners: Iterable[Listener], path: Path, steps: int) -> None:
     """There is nothing to do: each hears it, whatever the ones before it do."""
     for listener in listeners:
-        with _told(listener, "as the run was done already"):
+        with _errors_logged(listener, "as the run was done already"):
             listener.done_already(path, steps)
 
 
 def tell_trained(listeners: Iterable[Listener]) -> None:
     """Nothing is left to train: each hears it, whatever the ones before it do."""
     for listener in listeners:
-        with _told(listener, "as training ended"):
+        with _errors_logged(listener, "as training ended"):
             listener.trained()
 
 
@@ -67,12 +67,12 @@ def close_all(listeners: Iterable[Listener]) -> None:
 
 
 def _close(listener: Listener) -> None:
-    with _told(listener, "as it closed"):
+    with _errors_logged(listener, "as it closed"):
         listener.close()
 
 
 @contextlib.contextmanager
-def _told(listener: Listener, when: str) -> Iterator[None]:
+def _errors_logged(listener: Listener, when: str) -> Iterator[None]:
     """An error of a call that comes when the run's log is closed."""
     try:
         yield

@@ -153,6 +153,15 @@ class Interrupted(RayganError):
         return self.message
 
 
+def error_line(error: BaseException) -> str:
+    """Its kind and its words, in a line that is not too long for a log.
+
+    >>> error_line(ValueError("no\\n  such thing")), error_line(KeyboardInterrupt())
+    ('ValueError: no such thing', 'KeyboardInterrupt')
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+
+
 SHOWN = 24
 """Names that an error lists at most."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Hears, Listener
-from raygan.errors import Interrupted, StaleEpochError
+from raygan.errors import Interrupted, StaleEpochError, error_line
 
 WARNING = "W210 listener-raised"
 
@@ -38,7 +38,9 @@ class Guard:
                 raise
             if id(listener) not in self._told:
                 self._told.add(id(listener))
-                text = f"{name_of(listener)}: {why(error)}; the run goes on, it is still called"
+                text = (
+                    f"{name_of(listener)}: {error_line(error)}; the run goes on, it is still called"
+                )
                 self.warn(WARNING, text)
 
 
@@ -79,15 +81,10 @@ def _errors_logged(listener: Listener, when: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if listener.decides and isinstance(error, SystemExit):
             raise
-        NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, why(error))
+        NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, error_line(error))
 
 
 def name_of(listener: Listener) -> str:
     """Its class, or what it is made of."""
     heard = listener.heard if isinstance(listener, Hears) else listener
     return str(getattr(listener, "name", getattr(heard, "__name__", type(heard).__name__)))
-
-
-def why(error: BaseException) -> str:
-    """An error in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from raygan.config import Component, Config, load_component
+from raygan.errors import error_line
 from raygan.own.contained import contained
 from raygan.own.names import label, short
 from raygan.own.settings import parameters, with_settings
@@ -94,9 +95,7 @@ def measured(
             scores |= found
         # of any kind, an end of the program too: watching never stops training
         except (Exception, SystemExit) as error:
-            failed[label(metric.name)] = (
-                f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-            )
+            failed[label(metric.name)] = error_line(error)
     return scores, failed
 
 

@@ -18,9 +18,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, error_line
 from raygan.own.names import Name
-from raygan.own.source import PREFIX, SOURCES, Source, read_module, said
+from raygan.own.source import PREFIX, SOURCES, Source, read_module
 
 LOADING: ContextVar[str] = ContextVar("LOADING", default="")
 """The file of the part that is being imported; "" most of the time."""
@@ -95,7 +95,7 @@ def import_part(kind: str, name: Name, source: Source) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         # of any kind: whatever a user's file does when it is imported, an end of the program too
-        raise ConfigError(f"{kind}: {_at(source, error)}: {said(error)}. Mend it.") from None
+        raise ConfigError(f"{kind}: {_at(source, error)}: {error_line(error)}. Mend it.") from None
 
 
 def import_again(kind: str, name: Name, source: Source) -> ModuleType:

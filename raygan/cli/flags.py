@@ -54,7 +54,7 @@ def parse(verb: str, argv: Sequence[str]) -> Arguments:
     """
     about = VERBS[verb]
     if HELP & set(argv):
-        print(told(verb, [a for a in argv if a not in HELP]))
+        print(help_of(verb, [a for a in argv if a not in HELP]))
         raise SystemExit(0)
     return split(verb, argv, about)
 
@@ -62,7 +62,7 @@ def parse(verb: str, argv: Sequence[str]) -> Arguments:
 HELP = {"-h", "--help"}
 
 
-def told(verb: str, argv: Sequence[str]) -> str:
+def help_of(verb: str, argv: Sequence[str]) -> str:
     """A verb's help; of one that takes settings, with the values that this command line gives them,
     and only those of components that it names (`--strategy gap`).
     """

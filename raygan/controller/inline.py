@@ -26,7 +26,7 @@ from raygan.strategies.partition import own_parts
 
 
 @contextmanager
-def told(player: str) -> Iterator[None]:
+def as_player_died(player: str) -> Iterator[None]:
     """Raises PlayerDied for what would have ended this player's process: memory, a lost device."""
     try:
         yield
@@ -67,7 +67,7 @@ class InlineExecutor:
         self.queue.clear()
         self.evaluator.waiting.clear()
         for name in players:
-            with told(name):
+            with as_player_died(name):
                 self.worker.build(name, states.get(name))
         # all are there before anybody publishes: who opens may read what others have opened with
         for name in players:
@@ -82,7 +82,7 @@ class InlineExecutor:
         if not self.queue:
             return []
         order = self.queue.popleft()
-        with told(getattr(order, "player", "a swap")):
+        with as_player_died(getattr(order, "player", "a swap")):
             if isinstance(order, Train):
                 return self._train(order)
             began = time.perf_counter()

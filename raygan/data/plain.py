@@ -13,7 +13,7 @@ import torch
 
 from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
-from raygan.data.cells import spoken
+from raygan.data.cells import column_text
 from raygan.data.features import features
 from raygan.data.free_memory import check_room, within_room
 from raygan.data.label_column import LEAVE_OUT
@@ -99,7 +99,7 @@ def _framed(where: str, frame: Any, record: Record) -> Array:
     good = features(table)
     if odd := [name for name in table.column_names if name not in good]:
         raise DataError(
-            f"data: {where}: column {spoken(table, odd[0])} may be no feature. Give"
+            f"data: {where}: column {column_text(table, odd[0])} may be no feature. Give"
             f" {', '.join(good[:20]) or 'columns of numbers'} only, or an array of what you mean:"
             " frame[COLUMNS].to_numpy()."
         )

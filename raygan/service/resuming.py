@@ -89,7 +89,7 @@ def resume_run(
     if extra_steps:
         config = config.model_copy(update={"steps": config.steps + extra_steps})
     # A rate that has fallen stays where it is: a longer run must not jump back up its schedule.
-    config, over = schedules.kept(load_config(folder.path), config, folder.path)
+    config, over = schedules.with_schedules_of(load_config(folder.path), config, folder.path)
     checkpoint, problems = newest_valid(folder.path)
     # None and no problem is a run that was cut before its first checkpoint: it begins again.
     if checkpoint is None and problems:

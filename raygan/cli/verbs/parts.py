@@ -51,7 +51,7 @@ def _cached(args: Arguments) -> int:
 
     folder, days = cache_listing.cache_folder(), args.get("clear-cache")
     if days is None:
-        print(cache_listing.listing(cache_listing.kept(folder), folder))
+        print(cache_listing.listing(cache_listing.cached_sources(folder), folder))
         return 0
     try:
         print(cache_listing.listing(cache_listing.cleared(_days(days), folder), folder, gone=True))

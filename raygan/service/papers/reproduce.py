@@ -176,13 +176,13 @@ def listing(run_dir: Path = Path("runs/reproduce")) -> str:
     """All claims; the verdict of those that were tried here."""
     lines = []
     for name, claim in CLAIMS.items():
-        found = kept(run_dir / name) or "not tried here"
+        found = earlier_verdict(run_dir / name) or "not tried here"
         lines.append(f"{name:14} about {claim.minutes:g} min of one core; {found}")
         lines.append(f"  {claim.paper}: {claim.says}")
     return "\n".join(lines)
 
 
-def kept(folder: Path) -> str:
+def earlier_verdict(folder: Path) -> str:
     """The verdict in a folder; "" where there is none."""
     try:
         found: Mapping[str, Any] = json.loads((folder / "outcome.json").read_text())

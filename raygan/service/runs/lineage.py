@@ -49,10 +49,10 @@ def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
     strategy = strategy_of(run.config)
     uid, roles = str(run.info.get("id", run.path)), strategy.roles(run.config)
-    return replay(uid, roles, told(run), kept, strategy.mingles)
+    return replay(uid, roles, who_met_whom(run), kept, strategy.mingles)
 
 
-def told(run: Run) -> Sequence[Mapping[str, Any]]:
+def who_met_whom(run: Run) -> Sequence[Mapping[str, Any]]:
     """What the journal says of who met whom. One of a release whose journal did not say all of it:
     what its events say, and that is told. Raises CheckpointError where the journal is damaged.
     """

@@ -33,7 +33,7 @@ def _stretch(path: Path, steps: int) -> str:
     return f"raygan train --resume {typed(path)} --steps {steps} --pair.schedule.steps {steps}"
 
 
-def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
+def with_schedules_of(was: Config, now: Config, path: Path) -> tuple[Config, str]:
     """`now` with schedules that end where those of `was` end; a line about it, "" where steps are
     as before or nothing moves.
 

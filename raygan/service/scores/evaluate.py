@@ -19,7 +19,7 @@ from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import generators_of, said
+from raygan.service.scores.rejection import generators_of, rejection_protocol
 from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
@@ -90,7 +90,7 @@ def evaluate_runs(
         which = [*scored, *([MIXTURE] if mixed(config) else [])]
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
-            suite.protocol = replace(suite.protocol, sampling=said(config))
+            suite.protocol = replace(suite.protocol, sampling=rejection_protocol(config))
         scores = dict[str, dict[str, float]]()
         labelled = "labels" in suite.groups
         drawn = {CEILING: suite.trained_on(), FLOOR: suite.noise()} if labelled else {}

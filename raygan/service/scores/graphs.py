@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygan.data.ranges import spoken
+from raygan.data.ranges import range_text
 from raygan.data.record import Scaling
 from raygan.visible import code
 
@@ -33,7 +33,7 @@ def numbers_of(told: Mapping[str, Any]) -> str:
     if scaling is None:
         return "images in [-1, 1]"
     (middle,), (half,) = scaling.offset, scaling.factor  # pictures are scaled as a whole
-    return f"images in {spoken((middle - half, middle + half))}"
+    return f"images in {range_text((middle - half, middle + half))}"
 
 
 def shares_of(told: Mapping[str, Any]) -> str:

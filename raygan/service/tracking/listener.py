@@ -12,8 +12,8 @@ from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Listener
 from raygan.data.base import Samples
 from raygan.own.names import label
-from raygan.service.tracking.feed import Feed, Kept
-from raygan.service.tracking.payload import Told
+from raygan.service.tracking.feed import Feed, TrackerRecords
+from raygan.service.tracking.payload import Payload
 from raygan.service.views.sheet import drawn
 from raygan.service.views.tables import fate
 from raygan.trackers.base import TrackerComponent
@@ -42,7 +42,7 @@ class Tracking(Listener):
     """The driver's: begins a thread a tracker, and tells what went wrong with it."""
 
     def __init__(self, config: Config, folder: Path, data: Samples) -> None:
-        kept, told = Kept(folder), Told(config, folder)
+        kept, told = TrackerRecords(folder), Payload(config, folder)
         self.feeds = [
             Feed(name, component.made(), told, kept, lambda x: drawn(x, data))
             for name, component in trackers_of(config)

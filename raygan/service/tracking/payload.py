@@ -18,7 +18,7 @@ from raygan.trackers.base import Tracked
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
-class Told:
+class Payload:
     """What each tracker is told of the run when it begins."""
 
     def __init__(self, config: Config, folder: Path) -> None:

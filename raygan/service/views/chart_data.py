@@ -1,6 +1,6 @@
 """Charts as JSON for the report's own script (`templates/charts.js`), small at any number of pairs.
 
-Nothing is left out unsaid: `Told.notes` are the sentences that stand beside a chart.
+Nothing is left out unsaid: `ChartData.notes` are the sentences that stand beside a chart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Rooms = tuple[int, int]
 
 
 @dataclass
-class Told:
+class ChartData:
     """What a page's script is told."""
 
     players: dict[str, dict[str, Any]] = field(default_factory=dict)

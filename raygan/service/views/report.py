@@ -25,7 +25,7 @@ from raygan.service.runs.run import Run
 from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
 from raygan.service.views.chart import Chart
-from raygan.service.views.chart_data import Told
+from raygan.service.views.chart_data import ChartData
 from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
 from raygan.service.views.standing import Standing, actors, answers, cost_line
@@ -54,7 +54,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     protocols = info.get("protocols", {})
     entry, digest, scores = entry_of(run), run.digest, run.scores()
     found, show = pictured(run)
-    charts, made = Told(), list[tuple[str, str, str, int | None]]()
+    charts, made = ChartData(), list[tuple[str, str, str, int | None]]()
     for drawing in counted("writing the report: pictures", drawings(run, data, found, show)):
         made += picture((drawing.title, drawing.note, drawing.make()), charts, found)
     tell("writing the report: what the networks say")
@@ -119,7 +119,9 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     return root / name
 
 
-def picture(what: Made, charts: Told, found: Standing) -> list[tuple[str, str, str, int | None]]:
+def picture(
+    what: Made, charts: ChartData, found: Standing
+) -> list[tuple[str, str, str, int | None]]:
     """(title, sentence, PNG, number of its chart): curves are a chart for the page's script, and a
     PNG for print and where no script runs; [] where there is nothing to see.
     """

@@ -85,7 +85,7 @@ class PlayerDied(RayganError):
 
     @property
     def home(self) -> tuple[str, ...]:
-        """All that are gone."""
+        """All players that are gone with the process."""
         return self.player, *self.along
 
     def __str__(self) -> str:

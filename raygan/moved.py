@@ -116,6 +116,6 @@ class Moved(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Once a process."""
+    """Make imports find the old names; once a process."""
     if not any(isinstance(finder, Moved) for finder in sys.meta_path):
         sys.meta_path.append(Moved())

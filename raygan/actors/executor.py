@@ -186,7 +186,7 @@ class RayExecutor:
         self.calls.clear()
 
     def info(self) -> dict[str, Any]:
-        """Where each player runs."""
+        """Where each player runs, as run.json keeps it."""
         placement = self.workers.room.placement
         return {
             "executor": "ray",

@@ -144,7 +144,7 @@ class PlayerActor(Process):
         del self._here.players[name]
 
     def save(self, name: str) -> bytes:
-        """The packed state."""
+        """A player's state, packed for a checkpoint."""
         return self._here.state(name)
 
     def generator(self, name: str) -> Vector:

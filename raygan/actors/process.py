@@ -69,7 +69,7 @@ class Named:
     options: Mapping[str, Any]
 
     def remote(self, *args: Any) -> Any:
-        """The actor's handle."""
+        """Start the actor under a free name; its handle."""
         while True:
             name = free_name(self.run, self.name)
             try:
@@ -178,5 +178,5 @@ def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> di
 
 
 def answer(name: str, reference: Any, timeout_s: float | None = None) -> Any:
-    """The same of one."""
+    """As `answers`, for a single call."""
     return answers({name: reference}, timeout_s)[name]

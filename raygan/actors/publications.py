@@ -198,7 +198,7 @@ class Exchange:
             self._asked[shelf] = owner.next.remote(shelf, after)
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
-        """Newest version numbers."""
+        """The newest version of each player, as the board knows it; 0 where there is none."""
         out: dict[str, int] = answer("board", self._board.progress.remote(list(players)))
         return out
 

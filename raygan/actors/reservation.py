@@ -47,7 +47,7 @@ class Reservation:
 
     @property
     def taken(self) -> bool:
-        """Is there one?"""
+        """Does this run hold a placement group?"""
         return self._group is not None
 
     def take(self, homes: int, deputies: int, config: Config) -> None:

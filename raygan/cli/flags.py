@@ -35,7 +35,7 @@ class Arguments:
     positional: list[str] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
-        """A valued option."""
+        """The value of an option; None where it was not given."""
         value = self.options.get(name)
         return value if isinstance(value, str) else None
 
@@ -44,7 +44,7 @@ class Arguments:
         return [expanded(path) for path in self.lists.get(name, [])]
 
     def has(self, name: str) -> bool:
-        """A switch."""
+        """Was this switch given?"""
         return self.options.get(name) is True
 
 

@@ -22,7 +22,7 @@ class Lasting(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of the stream below."""
+        """The encoding of the stream below."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
@@ -36,7 +36,7 @@ class Lasting(io.TextIOBase):
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """True at all times: what cannot be written is dropped."""
         return True
 
     def write(self, text: str) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def cells(run: Running, player: str) -> list[str]:
-    """One player's row."""
+    """One player's row of the live table."""
     step, total = run.state.done.get(player, 0), run.state.plan.steps
     report = run.state.latest.get(player, {})
     filled = round(16 * step / total)

@@ -54,7 +54,7 @@ class InlineExecutor:
 
     @property
     def players(self) -> dict[str, Player]:
-        """Who lives here now."""
+        """The players of this process, by name."""
         return self.worker.players
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
@@ -74,7 +74,7 @@ class InlineExecutor:
             self.worker.open(name)
 
     def submit(self, order: Order) -> None:
-        """Queue it."""
+        """Queue the order; `wait` carries it out."""
         self.queue.append(order)
 
     def wait(self, timeout_s: float) -> list[Done]:
@@ -138,7 +138,7 @@ class InlineExecutor:
         return {p: Card.of(parcel) for p, parcel in parcels.items()}
 
     def adopt(self, swap: Swap) -> None:
-        """Second half."""
+        """The second half of a swap: each takes what was handed over."""
         self.worker.adopt(list(swap.moves), swap, {})
 
     def _train(self, order: Train) -> list[Done]:
@@ -169,9 +169,9 @@ class InlineExecutor:
         return {}
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Give torch the number of threads back that it had."""
         torch.set_num_threads(self.threads_before)
 
     def info(self) -> dict[str, Any]:
-        """One process, one place."""
+        """This process and its device, for run.json."""
         return {"executor": "inline", "pid": os.getpid(), "device": described(self.setup.device)}

@@ -108,5 +108,5 @@ class Requests:
             write_within(self.folder, name, json.dumps(dict(request)).encode())
 
     def drop(self, name: str) -> None:
-        """It is done with."""
+        """Remove the file of a request that is done with."""
         remove_within(self.folder, name)

@@ -138,7 +138,7 @@ class RunFolder:
     # append-only
 
     def metric(self, **row: Any) -> None:
-        """One row of metrics.jsonl."""
+        """Append one row to metrics.jsonl."""
         self._append("metrics.jsonl", row)
 
     def event(self, kind: str, step: int, **fields: Any) -> None:

@@ -29,7 +29,7 @@ class Saving:
         """Step of the cut at the run's end, while that is under way."""
 
     def taken(self, order: Save, raw: bytes) -> None:
-        """A player's part."""
+        """Take a player's part; cuts that are whole by it are committed."""
         self._commit_all(self.assembly.take(order, raw))
 
     def left(self, player: str) -> None:

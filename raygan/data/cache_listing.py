@@ -25,7 +25,7 @@ log = logging.getLogger("raygan.cache")
 
 @dataclass(frozen=True)
 class CachedSource:
-    """One source, decoded."""
+    """One source that the cache keeps, decoded."""
 
     path: Path
     source: str
@@ -35,7 +35,7 @@ class CachedSource:
     """Seconds since a start has read it."""
 
     def line(self) -> str:
-        """For people."""
+        """Its size, age, source and key in one line."""
         days = self.idle / DAY
         return (
             f"{size_text(self.nbytes):>10}  {days:5.1f} days ago  {self.source}  ({self.path.name})"

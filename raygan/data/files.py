@@ -99,7 +99,7 @@ class FileComponent(SplitData):
 
     @property
     def where(self) -> str:
-        """The source, in errors."""
+        """How an error names this source."""
         return f"data.{self.name}: {self.path}"
 
 

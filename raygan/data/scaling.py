@@ -205,7 +205,7 @@ def outside(rows: Rows, span: Span) -> int:
 
 
 def as_bytes(rows: Rows, span: Span) -> Rows:
-    """0..HIGH as 0..255."""
+    """Rows in the range `span` as 0..255."""
     return rows.map(lambda part: in_bytes(part, span))
 
 

@@ -30,7 +30,7 @@ from raygan.errors import DataError
 
 
 class TableComponent(FileComponent, ArraySettings):
-    """A row a sample."""
+    """What data sets of tables share: a row is a sample."""
 
     column: str | None = Field(
         None,
@@ -74,7 +74,7 @@ class Streamed:
 
     @property
     def column_names(self) -> list[str]:
-        """As a table's."""
+        """The names of the columns, as a table has them."""
         return list(self.schema.names)
 
     def select(self, names: list[str]) -> Any:
@@ -84,7 +84,7 @@ class Streamed:
         return pyarrow.Table.from_batches(self.batches(names))
 
     def drop_columns(self, names: list[str]) -> Streamed:
-        """Without these columns."""
+        """The same table without these columns."""
         import pyarrow
 
         left = [field for field in self.schema if field.name not in names]

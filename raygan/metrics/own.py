@@ -33,7 +33,7 @@ class PlainMetric(MetricComponent):
     made_of: ClassVar[Any]
 
     def measure(self, samples: Tensor, held_out: Tensor) -> float | Mapping[str, float]:
-        """Call it."""
+        """Call the user's function on samples and held-out data."""
         kind = type(self)
         settings = {name: getattr(self, name) for name in kind.model_fields}
         if inspect.isclass(kind.made_of):
@@ -43,7 +43,7 @@ class PlainMetric(MetricComponent):
 
 
 def lacks(thing: object) -> str:
-    """What a class needs."""
+    """Which method a metric needs and has not; "" where none is missing."""
     return "" if fits(thing) else "__call__"
 
 

@@ -175,7 +175,7 @@ class Suite:
         return {name: math.nan if name in against else value for name, value in scores.items()}
 
     def trained_on(self) -> Tensor:
-        """Distinct real training samples."""
+        """Distinct real training samples, as many as generated ones are scored."""
         return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
 
 

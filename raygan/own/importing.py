@@ -197,14 +197,14 @@ class _Finder:
 
     @classmethod
     def install(cls) -> None:
-        """Once a process."""
+        """Make imports find registered texts; once a process."""
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             # last: a name that somebody has installed is theirs
             sys.meta_path.append(cls())
 
 
 class _Loader(importlib.abc.Loader):
-    """Executes one text."""
+    """Executes the one text that was hashed."""
 
     def __init__(self, source: Source, name: str) -> None:
         self.source = source

@@ -51,7 +51,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """In a config's names."""
+        """The start of the hash by which a config names it."""
         return self.sha256[:DIGITS]
 
     @property

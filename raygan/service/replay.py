@@ -73,7 +73,7 @@ def replay(run: Run) -> Verdict:
 
 
 def compared(last: Checkpoint, states: Mapping[str, bytes], how: str) -> Verdict:
-    """Every player's whole state."""
+    """Compare the whole state of every player with the checkpoint's, bit for bit."""
     for player, part in last.parts.items():
         if sha(states[player]) != sha(part):
             where = f"{player} at step {last.steps[player]}, its part of the last checkpoint"

@@ -42,7 +42,7 @@ class Requests(Listener):
         self.stopping = False
 
     def begin(self, run: Running) -> None:
-        """Its folder is there."""
+        """The run's folder is there: whoever waits may look."""
         self.path = run.log.folder.path
         self.begun.set()
 
@@ -81,7 +81,7 @@ class Started:
 
     @property
     def running(self) -> bool:
-        """Does it go on?"""
+        """Is the run still going on?"""
         return not self._over.is_set()
 
     @property

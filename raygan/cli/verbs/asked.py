@@ -66,7 +66,7 @@ ANY = 2**63 - 1
 
 
 def whole_number(args: Arguments, name: str, default: int, least: int = 0, most: int = ANY) -> int:
-    """A whole-number option."""
+    """The value of an option that takes a whole number. Raises ConfigError."""
     text = args.get(name)
     if text is None:
         return default

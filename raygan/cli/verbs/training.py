@@ -25,7 +25,7 @@ from raygan.watching import tell
 
 
 def train(argv: Sequence[str]) -> int:
-    """Train a run."""
+    """`raygan train`: train a new run, or resume one."""
     args = parse("train", argv)
     resolved = resolved_from(args)
     if args.has("dry-run"):

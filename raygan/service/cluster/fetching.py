@@ -113,7 +113,7 @@ class InBucket:
         return self.address
 
     def bring(self, to: Path) -> Path:
-        """From the store."""
+        """Copy the run out of the store; the folder here."""
         return download(self.address, to)
 
 
@@ -138,7 +138,7 @@ class OnNode:
         return str(about.get("id") or self.folder)
 
     def names(self) -> list[str]:
-        """Of all its files."""
+        """The names of all files of the run's folder, asked of its node."""
         found: list[str] = self._asked(files_of, 60.0)
         return found
 

@@ -50,7 +50,7 @@ class Outcome:
 
 
 def claim_of(name: str) -> Claim:
-    """Raises ConfigError."""
+    """The claim of this name. Raises ConfigError."""
     if name not in CLAIMS:
         raise ConfigError(f"no claim {name!r}. {did_you_mean(name, CLAIMS)}")
     return CLAIMS[name]
@@ -140,7 +140,7 @@ def judged(
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """For people."""
+    """Both numbers of each seed and the verdict, as text."""
     claim = CLAIMS[outcome.name]
     rows = [
         [label, spread(values)]

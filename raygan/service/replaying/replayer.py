@@ -50,7 +50,7 @@ class Replayer:
         self.begin(states)
 
     def begin(self, states: Mapping[str, bytes]) -> None:
-        """As an executor does."""
+        """Make the players from their states, as an executor does."""
         torch.set_num_threads(self.setup.config.resources.num_threads)
         strategy = strategy_of(self.setup.config)
         for name in strategy.players(self.setup.config):
@@ -102,7 +102,7 @@ class Replayer:
         return player
 
     def round(self, name: str, row: Row) -> bool:
-        """A Train order."""
+        """Go on with a recorded Train order; did it get any further?"""
         if name not in self.readers:
             self.readers[name] = Reader(self.shelf, self.player(name, row), row)
         reader, player = self.readers[name], self.players[name]

@@ -51,7 +51,7 @@ class Cast:
 
     @property
     def pairs(self) -> list[str]:
-        """The local pairs' names."""
+        """The names of the local pairs."""
         roles = self.roles
         return [p for p in self.players if role_of(p, roles).pair]
 

@@ -258,7 +258,7 @@ def state_of(checkpoint: Checkpoint, player: str) -> State:
 def load_discriminators(
     checkpoint: Checkpoint, config: Config, info: Mapping[str, Any], players: Iterable[str]
 ) -> dict[str, torch.nn.Module]:
-    """`Run.discriminators`."""
+    """The discriminators of these players, by name; see `Run.discriminators`."""
     out: dict[str, torch.nn.Module] = {}
     for player in players:
         d = strategy_of(config).discriminator(config, player, tuple(info["shape"]))

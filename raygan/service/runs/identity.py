@@ -96,7 +96,7 @@ def settled(resolved: Resolved) -> Resolved:
 
 
 def identity(data: Samples) -> dict[str, Any]:
-    """For run.json."""
+    """What run.json keeps to know the data again: name, hash, split."""
     known: dict[str, Any] = {
         "name": data.name, "sha256": data.sha256, "split": data.split, "train": len(data.train)
     }  # fmt: skip

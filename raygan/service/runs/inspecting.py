@@ -108,7 +108,7 @@ def duplicates(data: Samples) -> dict[str, int]:
 
 
 def digests(samples: Samplings) -> list[bytes]:
-    """16 bytes a sample."""
+    """A hash of 16 bytes for each sample."""
     return [
         # Digests, since the samples themselves may not fit into memory; their order is not kept,
         # only what is equal.

@@ -33,7 +33,7 @@ from raygan.strategies.roles import Role, Roles, with_verdicts
 
 @dataclass(frozen=True)
 class Lineage:
-    """See above."""
+    """Who has trained against whom, as the module's text says."""
 
     generators: dict[str, frozenset[str]]
     discriminators: dict[str, frozenset[str]]

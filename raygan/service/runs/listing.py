@@ -63,7 +63,7 @@ def _step(run: Run, info: dict[str, Any]) -> int:
 
 
 def runs_table(found: list[dict[str, Any]]) -> str:
-    """The list as text."""
+    """The list of runs as a text table."""
     if not found:
         return "no runs here. `raygan train` makes one."
     header = ["name", "status", "strategy", "data", "pairs", "step", "score", "created"]

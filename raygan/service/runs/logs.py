@@ -35,7 +35,7 @@ class Newest:
         self._found: dict[str, Any] = {}
 
     def by_player(self) -> dict[str, Any]:
-        """Up to now."""
+        """The newest row of each player, up to now."""
         # Another file under the name: `raygan fetch` and `--repair` put whole ones in its place.
         if self._lines.restarted():
             self._found = {}
@@ -46,7 +46,7 @@ class Newest:
 
 
 class Logs:
-    """Of one run folder."""
+    """The logs of one run folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Logs:
 
     @property
     def rows(self) -> list[Row]:
-        """metrics.jsonl."""
+        """All rows of metrics.jsonl, oldest first."""
         return self._metrics.read()
 
     @property
@@ -89,7 +89,7 @@ class Logs:
 
     @property
     def events(self) -> list[Row]:
-        """events.jsonl."""
+        """All rows of events.jsonl, oldest first."""
         return self._events.read()
 
     @property

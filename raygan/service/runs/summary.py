@@ -200,11 +200,11 @@ class Keeper(Listener):
             self.write()
 
     def write(self) -> None:
-        """Now."""
+        """Write the index now; a full disk is no error."""
         raw = json.dumps(self.summary.refresh().dump()).encode()
         with contextlib.suppress(OSError):
             write_within(self.summary.path, INDEX, raw)
 
     def close(self) -> None:
-        """The run has ended."""
+        """The run has ended: write the index once more."""
         self.write()

@@ -14,7 +14,7 @@ Found = Mapping[str, Any]
 
 
 class Verdicts(NamedTuple):
-    """Of such a file."""
+    """What such a file has found, and of which checkpoint."""
 
     found: Found
     old: str

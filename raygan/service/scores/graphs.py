@@ -61,7 +61,7 @@ def of_generator(told: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def of_judge(threshold: float) -> dict[str, str]:
-    """For its graph."""
+    """What a discriminator's graph takes and gives, in words."""
     return {
         "x": "as a generator's graph gives it, not in the data's own units",
         "l": "logit; x is kept with probability min(1, exp(l - threshold))",

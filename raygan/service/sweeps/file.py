@@ -56,7 +56,7 @@ Search = Literal["grid", "optuna", "ax", "bayesopt", "hebo", "hyperopt", "neverg
 
 
 class Sweep(Travels):
-    """A sweep file."""
+    """What a sweep file says, checked."""
 
     name: str = Field(description="Folder of the sweep.")
     about: str = Field("", description="The question, in a sentence.")

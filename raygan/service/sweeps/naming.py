@@ -51,7 +51,7 @@ def known_name(runs: Path, point: Mapping[str, Any]) -> str:
 
 
 def full_name(point: Mapping[str, Any]) -> str:
-    """The same, however long."""
+    """A trial's name with every setting in it, however long."""
     # 1e+30 would be named 1e-30 else, which is another number
     words = {
         path: re.sub(r"(?<=\d)e\+(?=\d)", "e", value_text(value)) for path, value in point.items()

@@ -13,7 +13,7 @@ from raygan.service.views.paper import STYLE, legend, png
 
 
 def draw(spec: Sweep, frame: Frame, means: Frame) -> list[tuple[str, str, bytes | None]]:
-    """(title, sentence, PNG)."""
+    """The pictures of a sweep, each as (title, sentence, PNG)."""
     if means.empty:
         return []
     by = [k for k in spec.settings_named if k != "seed"]

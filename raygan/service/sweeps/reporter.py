@@ -151,7 +151,7 @@ def finite_metric(sweep: Sweep, value: float) -> float:
 
 
 def flattened(scores: Scores) -> dict[str, Any]:
-    """player.score -> value."""
+    """Scores by player as one table: player.score -> value."""
     return {
         f"{player}.{key}": value
         for player, row in scores.items() for key, value in row.items()

@@ -208,7 +208,7 @@ def teller(count: int, stop: Stop) -> Any:
     from ray import tune
 
     class Teller(tune.Callback):
-        """Counts them."""
+        """Tells how many trials have begun and ended."""
 
         def __init__(self) -> None:
             self.ended = 0

@@ -54,7 +54,7 @@ class TrackerRecords:
             return {}
 
     def write(self, name: str, facts: Row) -> None:
-        """Raises OSError."""
+        """Keep what one tracker was told by now. Raises OSError."""
         with self._lock:
             self._all[name] = facts
             raw = json.dumps({"format": FORMAT, "trackers": self._all}, indent=1) + "\n"

@@ -49,7 +49,7 @@ class Tracking(Listener):
         ]
 
     def begin(self, run: Running) -> None:
-        """Before the first step."""
+        """Start the trackers' threads, before the first step."""
         for feed in self.feeds:
             feed.start()
 

@@ -27,7 +27,7 @@ class Payload:
         self.config, self.tags = settings_of(full_dump(config)), tags(config, folder, info)
 
     def to(self, known: str | None, step: int, calls: int) -> Tracked:
-        """For one of them."""
+        """What one tracker is told as it begins."""
         return Tracked(
             self.name, self.id, self.folder, self.config, self.tags, known, step, calls, self._room
         )

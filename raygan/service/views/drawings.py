@@ -33,7 +33,7 @@ class Drawing:
     """Curves are given before they are drawn: the report's reader may ask them things."""
 
     def draw(self) -> bytes | None:
-        """As a PNG."""
+        """The drawing as a PNG; None where there is nothing to draw."""
         from raygan.service.views.chart_png import drawn  # matplotlib takes half a second
 
         made = self.make()

@@ -51,7 +51,7 @@ class Feed(Protocol):
 
 
 class FolderFeed:
-    """The run's own folder."""
+    """Follows a run in its own folder."""
 
     def __init__(self, path: Path) -> None:
         self.run = Run.load(path)

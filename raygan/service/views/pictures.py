@@ -150,7 +150,7 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
 
 
 def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
-    """`raygan sample -o x.png`."""
+    """Write samples as one PNG grid: `raygan sample -o x.png`."""
     out.write_bytes(drawn_grid(samples))
 
 

@@ -149,7 +149,7 @@ def data_sheet(run: Run, data: Samples) -> bytes | None:
 
 
 def sheet_note(info: dict[str, Any]) -> list[str]:
-    """What the reader said."""
+    """What the reader has said of the data, line by line."""
     reading = info.get("reading", {})
     told = [f"{what} ({count:,})" for what, count in reading.get("converted", {}).items()]
     left = [f"{why} ({entry['count']:,})" for why, entry in reading.get("skipped", {}).items()]

@@ -78,6 +78,7 @@ class RayExecutor:
             case Train():
                 self.calls.train(order)
             case Evaluate():
+                # steps that wait for their pack go first: the score is of after them
                 self.calls.send_of(order.player)
                 self.scoring.submit(order)
             case Save():

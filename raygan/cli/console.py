@@ -185,6 +185,7 @@ class Live(Plain):
                 justify="left" if column in ("pair", "opponent", "progress", "state") else "right",
             )
         for player in run.state.players:
+            # as Text: rich takes [..] of a plain string, which a name may have, for markup
             table.add_row(*(Text(visible(cell)) for cell in cells(run, player)))
         return Group(table, Text(progress_line(run)))
 

@@ -201,6 +201,7 @@ class Controller:
         if isinstance(decision, Retire):
             self._retire(player, str(failure))
         resume = decision.checkpoint
+        # steps of the last swaps: who looks on takes back what was given after them
         step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
         log.event(
             "restart",

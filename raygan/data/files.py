@@ -137,7 +137,9 @@ def stack_images(
             f"{where}: no images ({', '.join(SUFFIXES)}) in"
             f" it{f' (left out: {left})' if left else ''}. Check the path."
         )
+    # the first is decoded already; the others come when they are asked for
     rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
+    # kept before it is scaled: its range is known once all were seen
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
     made, scaling = scaled_pictures(where, Rows.of(array), scale, record, settings.behind)
     record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"

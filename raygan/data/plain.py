@@ -150,6 +150,7 @@ def _stacked(where: str, dataset: Any, record: Record) -> Array:
 def _sample(where: str, index: int, item: Any, record: Record) -> Array:
     if isinstance(item, torch.Tensor):
         return plain_numbers(f"data: {where}[{index}]", item)
+    # torch's data sets give (image, label) pairs: which of it is the sample is not guessed
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise DataError(

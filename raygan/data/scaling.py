@@ -63,6 +63,7 @@ def scaled_points(
                 " standard."
             )
         made = rows.map(lambda part: part.astype(np.float32))
+        # float32 has 7 digits: numbers that differ must not become one
         check_apart(where, scale, rows, made)
         return made, None
     if span := span_of(scale):

@@ -122,6 +122,7 @@ class Suite:
             return density_scores(fake.numpy(), self.real.numpy())
         if group in ("modes", "classes"):
             assert self.classifier is not None, "refused in __init__"
+            # each channel of a stacked sample is a digit of its own
             p = probabilities(self.classifier[0], fake.reshape(-1, 1, *fake.shape[2:]))
             return (
                 class_scores(p)

@@ -173,6 +173,7 @@ class _Finder:
     def find_spec(
         self, module: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
+        # the usual import, of anything: nothing is looked up for it
         if not module.startswith(PREFIX):
             return None
         top, *inner = module.split(".")

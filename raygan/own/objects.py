@@ -71,6 +71,7 @@ def spec_of(kind: str, thing: Any, given: Given) -> Any:
     if isinstance(thing, BaseModel):
         name, again = _reference(kind, type(thing))
         return _alike(kind, thing, again, {"name": name, **thing.model_dump(mode="json")})
+    # keywords are settings; what was given by position has no name to be written under
     if isinstance(thing, functools.partial) and not thing.args:
         return {"name": _reference(kind, thing.func)[0], **thing.keywords}
     if kind == "data" and not inspect.isclass(thing):

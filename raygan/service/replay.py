@@ -67,6 +67,7 @@ def replay(run: Run) -> Verdict:
         verdict = Verdict(False, str(difference))
     except NonFiniteError as error:
         verdict = Verdict(False, f"differs: {error} In the run it was finite.")
+    # another processor or torch is the likelier reason, and is no fault of the record
     if not verdict.equal and (other := differences(run.info, provenance())):
         return Verdict(False, f"{verdict.text} (the run was made elsewhere: {'; '.join(other)})")
     return verdict

@@ -129,11 +129,13 @@ def attempts(path: Path) -> list[Attempt]:
     for number, row in enumerate(lines.fresh(), 1):
         try:
             if row["k"] == "begin":
+                # an epoch that the journal does not know wrote nothing that counts
                 current = by_epoch.get(row["epoch"])
                 if current is not None:
                     current.config = validate(Config, row["config"])
                     current.parts, current.devices = dict(row["parts"]), list(row["devices"])
             elif current is not None:
+                # a swap stands in the record of all who met
                 for player in row.get("players") or [row["p"]]:
                     current.events.setdefault(player, []).append({**row, "line": number})
         except (KeyError, TypeError, ValueError) as error:

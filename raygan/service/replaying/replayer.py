@@ -163,6 +163,7 @@ class Replayer:
             )
         moves = {m["player"]: m for m in record["moves"]}
         takes = tuple((p, moves[p]["from"] if p in moves else p) for p in record["players"])
+        # one of all: whoever meets at a swap gives the same kind of network
         what = next(iter(moves.values()))["what"]
         settings = tuple(
             (p, tuple(m["settings"].items())) for p, m in moves.items() if "settings" in m
@@ -183,6 +184,7 @@ class Replayer:
                     f"{FILE} has a gap before line {row['line']}: {taker} is at step {at}, and"
                     f" swaps at {move['at']}."
                 )
+        # all have handed over before any takes: a pair may give and take at once
         for taker, source in swap.moves.items():
             take_up(self.players[taker], swap, parcels[source])
         self.cursor.done(*names)

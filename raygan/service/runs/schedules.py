@@ -46,6 +46,7 @@ def with_schedules_of(was: Config, now: Config, path: Path) -> tuple[Config, str
     length = length or was.steps
     schedule = now.pair.schedule.model_copy(update={"steps": length})
     config = now.model_copy(update={"pair": now.pair.model_copy(update={"schedule": schedule})})
+    # no step lies behind the schedule's end, so that there is nothing to tell
     if length >= now.steps or was.steps == now.steps:
         return config, ""
     return (

@@ -47,6 +47,7 @@ def sources(config: Config) -> list[tuple[Run, str]]:
     """
     found: list[tuple[Run, str]] = []
     for entry in config.start_from:
+        # from behind: a folder's name may have a colon, a pair's has none
         path, colon, pair = entry.rpartition(":")
         run = Run.load(path if colon else entry).use_code()
         if colon and pair not in run.pairs:

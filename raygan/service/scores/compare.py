@@ -164,6 +164,7 @@ def differences(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     seeds = {
         n: ", ".join(str(stored_config(r)["seed"]) for r in group) for n, group in groups.items()
     }
+    # of all runs of a group, which is known by the settings of its first one
     for name, settings in flat.items():
         settings["seed"] = seeds[name]
     out = []

@@ -132,6 +132,7 @@ class Service:
         except RayganError as error:
             status = "400"
             raise HTTPException(400, str(error)) from None
+        # nginx's number for a client that has gone; HTTP has none
         except asyncio.CancelledError:
             status = "499"
             raise

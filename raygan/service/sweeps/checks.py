@@ -149,6 +149,7 @@ def check_metric(spec: Sweep, file: Path, folder: Path, inline: bool = True) -> 
             f"{file}: metric {spec.metric!r}: no score {score!r} is measured."
             f" {did_you_mean(score, at_the_end)}"
         )
+    # ASHA and PBT compare trials while they train
     if spec.scheduler != "none" and score not in on_the_way:
         raise ConfigError(
             f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"

@@ -132,6 +132,7 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     stretches = max(1, (most - 2) // 2)
     edges = [len(values) * i // stretches for i in range(stretches + 1)]
     for start, end in itertools.pairwise(edges):
+        # the ends of each stretch, not its mean: a peak is what a curve is looked at for
         there = [i for i in range(start, end) if math.isfinite(values[i])]
         if there:
             kept |= {min(there, key=values.__getitem__), max(there, key=values.__getitem__)}

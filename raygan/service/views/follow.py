@@ -169,6 +169,7 @@ def _hub(run: str, nowhere: str, address: str) -> Any:
     found = {
         folder: hub
         for folder, hub in hubs_of(Path(run).name).items()
+        # hubs are found by the run's name, which two folders may share
         if "/" not in run or folder == str(Path(run))
     }
     if not found:
@@ -185,6 +186,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
     """What the cluster's jobs know of a run that has no hub."""
     name, folder = Path(run).name, str(Path(run).parent)
     for job in cluster_jobs():
+        # a bare name fits runs in any folder; with a folder it is that one
         if job["run"] != name or ("/" in run and job["run_dir"] != folder):
             continue
         if job["exit_code"] is None:

@@ -199,6 +199,7 @@ def score_rows(run: Run, entry: dict[str, Any], found: Standing) -> dict[str, An
         name: str, values: dict[str, Any], kind: str
     ) -> tuple[str, list[str], str, float | None]:
         gone = way(by, values.get(by), entry["floor"], entry["ceiling"]) if by else math.nan
+        # the bar behind a row ends at noise and at real data, wherever the score is
         share = min(max(gone, 0.0), 1.0) if math.isfinite(gone) else None
         return name, [format_number(values.get(m)) for m in metrics], kind, share
 

@@ -182,6 +182,7 @@ class PlayerActor(Process):
     @ray.method(concurrency_group="ctl")
     def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
+        # only a player that counts on members is asked, and that one has it
         self._here.players[name].set_members(members)  # type: ignore[attr-defined]
 
     @ray.method(concurrency_group="ctl")

@@ -55,6 +55,7 @@ class Helper(Process):
 
 def actor_class(cls: type[Process], **threads: int) -> Any:
     """The Ray class, with a thread that answers, and others by group."""
+    # Ray's types have no overload for groups without other options
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1, **threads})  # type: ignore[call-overload]
     return wrap(cls)
 

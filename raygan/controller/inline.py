@@ -117,6 +117,7 @@ class InlineExecutor:
         self.evaluator.attend(with_data(config))
         for name in listeners:
             members = strategy_of(config).locals(config)
+            # only a player that counts on members is a listener, and that one has it
             self.players[name].set_members(members)  # type: ignore[attr-defined]
 
     def no_room(self, players: int) -> str | None:

@@ -145,6 +145,7 @@ class RunFolder:
         """One object of events.jsonl: what the run tells; what it rests on is in the journal."""
         self._append(
             "events.jsonl",
+            # the clock is for people: nothing is ordered or measured by it
             {"time": round(time.time(), 3), "step": step, "kind": kind, **fields},  # noqa: TID251
         )
 

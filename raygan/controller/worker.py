@@ -130,6 +130,7 @@ class Worker:
         """
         player = self.players[name]
         if step is not None:
+            # to all others a player's step can only be read
             player.step = step  # type: ignore[misc]
         player.open(self.board)
         return player.step

@@ -39,6 +39,7 @@ class PlainMetric(MetricComponent):
         if inspect.isclass(kind.made_of):
             made: Any = kind.made_of(**settings)
             return made(samples, held_out)  # type: ignore[no-any-return]
+        # whatever the user's function gives: `_number` looks at it
         return kind.made_of(samples, held_out, **settings)  # type: ignore[no-any-return]
 
 

@@ -131,6 +131,7 @@ def remembered(sha256: str) -> bool:
     for nothing.
     """
     try:
+        # None without a home: a TypeError, which is a no
         named = state() / NAMED  # type: ignore[operator]
         with open(named, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:
             # of the open file, not of its name: that may lead elsewhere a moment later

@@ -143,6 +143,7 @@ def resume_run(
         # At once: whoever looks must not take the end of the life before for the end of this one.
         folder.status(
             status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+            # the clock is for people: nothing is measured by it
             data=identity(data), **resumed(info, here, time.time(), step),  # noqa: TID251
         )  # fmt: skip
         folder.event(

@@ -199,6 +199,7 @@ class Replayer:
             config = config.model_copy(update=changes)
         setup = Setup(config, self.setup.data, self.setup.device, own=self.setup.own)
         player = strategy_of(config).build(name, setup)
+        # to all others a player's step can only be read
         player.step = row["at"]  # type: ignore[misc]
         player.open(cast(Board, self.shelf))
         self.players[name] = player

@@ -54,7 +54,7 @@ class Shorthand(property, Generic[T]):
         self.__doc__ = member.__doc__
 
     if TYPE_CHECKING:
-
+        # mypy sees the member's own type; at run time it is looked up in Cast
         def __get__(  # type: ignore[override]
             self, run: object, owner: type | None = None
         ) -> T: ...

@@ -98,6 +98,7 @@ class Summary:
             if told["format"] != FORMAT or not all(fits):
                 raise ValueError(INDEX)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # as many as before, which a tuple of a generator does not say
             self.logs = tuple(  # type: ignore[assignment]
                 Lines(log.path, told_by_a_run) for log in self.logs
             )

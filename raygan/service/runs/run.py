@@ -61,7 +61,7 @@ class Shorthand(property, Generic[T]):
 
 
 class Run:
-    """Reads a run folder."""
+    """A run that lies on disk, read when it is asked."""
 
     players: Shorthand[list[str]] = Shorthand("cast", Cast.players)
     pairs: Shorthand[list[str]] = Shorthand("cast", Cast.pairs)

@@ -158,7 +158,7 @@ class Service:
         }  # fmt: skip
 
     async def shape(self) -> list[int]:
-        """Of one sample."""
+        """The shape of one sample, without the batch."""
         (drawn, _) = await self.draw((1, 0))
         return list(drawn.made.shape[1:])
 

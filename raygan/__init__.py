@@ -80,11 +80,13 @@ def _prepared(
     from raygan.service.runs.identity import settled
     from raygan.service.training import train as begin
 
+    # by name they travel in the config, and are made again at a resume; objects do not
     named_ones = [x for x in listeners if isinstance(x, str | Mapping)]
     asked = {**settings, **({"listeners": named_ones} if named_ones else {})}
     settings = named(asked, _given)
     resolved = settled(resolve(preset, (), settings))
     call = ", ".join([repr(preset), *(f"{k}={v!r}" for k, v in settings.items())])
+    # absolute from here on: whoever begins it may stand in another folder
     if resume not in (None, "auto") and not in_bucket(str(resume)):
         resume = str(RunFolder(find_run(str(resume))).path)
     there = runs_folder(run_dir)

@@ -151,6 +151,7 @@ def component_class(kind: str, name: str) -> tuple[type[Component], str]:
         return component(kind, name)
     if name in _built_in(kind):
         module = importlib.import_module(f"raygan.{PACKAGES[kind]}.{name}")
+        # defined in it, not imported: a module may build on another component
         return next(
             c
             for c in vars(module).values()

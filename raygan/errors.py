@@ -85,7 +85,7 @@ class PlayerDied(RayganError):
 
     @property
     def home(self) -> tuple[str, ...]:
-        """All that are gone."""
+        """All players that are gone with the process."""
         return self.player, *self.along
 
     def __str__(self) -> str:
@@ -151,6 +151,15 @@ class Interrupted(RayganError):
 
     def __str__(self) -> str:
         return self.message
+
+
+def error_line(error: BaseException) -> str:
+    """Its kind and its words, in a line that is not too long for a log.
+
+    >>> error_line(ValueError("no\\n  such thing")), error_line(KeyboardInterrupt())
+    ('ValueError: no such thing', 'KeyboardInterrupt')
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
 
 
 SHOWN = 24

@@ -18,11 +18,18 @@ MOVED = {
     "raygan.actors.deputy": "raygan.actors.messenger_worker",
     "raygan.actors.exchange": "raygan.actors.publications",
     "raygan.actors.household": "raygan.actors.worker_group",
+    "raygan.actors.outlook": "raygan.actors.capacity",
     "raygan.controller.gathering": "raygan.controller.checkpoint_assembly",
     "raygan.controller.hosting": "raygan.controller.worker",
+    "raygan.controller.lines": "raygan.controller.jsonl",
     "raygan.controller.listening": "raygan.controller.own_listeners",
     "raygan.controller.scaling": "raygan.controller.membership",
+    "raygan.controller.uneven": "raygan.controller.stragglers",
+    "raygan.controller.versions": "raygan.controller.run_format",
+    "raygan.data.kept": "raygan.data.cache_listing",
+    "raygan.data.room": "raygan.data.free_memory",
     "raygan.data.watching": "raygan.watching",
+    "raygan.data.written": "raygan.data.pillow_fixes",
     "raygan.gan.streams": "raygan.gan.random_streams",
     "raygan.service.code": "raygan.service.runs.code",
     "raygan.service.dashboards": "raygan.service.cluster.dashboards",
@@ -61,6 +68,7 @@ MOVED = {
     "raygan.service.sweeping": "raygan.service.sweeps.tune",
     "raygan.service.tables": "raygan.service.views.tables",
     "raygan.service.trial": "raygan.service.sweeps.trial",
+    "raygan.service.views.crowd": "raygan.service.views.heat_maps",
     "raygan.strategies.pack": "raygan.strategies.batching.pack",
     "raygan.strategies.pmgan_generator": "raygan.strategies.pmgan.generator",
     "raygan.strategies.pmgan_judge": "raygan.strategies.pmgan.judge",
@@ -108,6 +116,6 @@ class Moved(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Once a process."""
+    """Make imports find the old names; once a process."""
     if not any(isinstance(finder, Moved) for finder in sys.meta_path):
         sys.meta_path.append(Moved())

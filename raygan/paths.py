@@ -56,6 +56,17 @@ def split_address(address: str) -> tuple[str, str, str]:
     return scheme, bucket, prefix
 
 
+def run_and_pair(entry: str) -> tuple[str, str]:
+    """(run, pair) of RUN or RUN:PAIR, as `start_from` has them; pair "": all of the run's.
+
+    >>> run_and_pair("runs/a:pair-01"), run_and_pair("s3://bucket/a")
+    (('runs/a', 'pair-01'), ('s3://bucket/a', ''))
+    """
+    # from behind: an address has a colon of its own, and no pair's name has a slash
+    run, _, pair = entry.rpartition(":")
+    return (run, pair) if pair and "/" not in pair else (entry, "")
+
+
 def on_disk(path: str | Path) -> Path:
     """The path; of `file://` what follows. Raises ConfigError for another address
     (s3://bucket/runs), which would be a local folder named `s3:`. One slash is enough: a Path has

@@ -47,6 +47,7 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(v) for v in value]
     if isinstance(value, Real) and not isinstance(value, int):
+        # NumPy's numbers are Reals too, and json knows none of them
         value = int(value) if isinstance(value, Integral) else float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -75,6 +76,7 @@ def markdown(text: object) -> str:
     >>> markdown("<b>[x](y)|z"), markdown("ring (8 modes), std 0.02")
     ('&lt;b&gt;\\\\[x\\\\](y)\\\\|z', 'ring (8 modes), std 0.02')
     """
+    # a line break would end the heading, list or table that it stands in
     line = " ".join(visible(text).split())
     escaped = re.sub(r"([\\`*\[\]|~$])", r"\\\1", html.escape(line, quote=False))
     return re.sub(r"(https?|ftp|mailto|www)([:.])", r"\1\\\2", escaped)
@@ -87,6 +89,7 @@ def code(text: object) -> str:
     '`` a `b` c ``'
     """
     line = " ".join(visible(text).split())
+    # a fence that is longer than any in the text ends only where it is meant to
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     pad = " " if "`" in line else ""
     return f"{fence}{pad}{line}{pad}{fence}"

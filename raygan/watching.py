@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
-Told = Callable[[str, int, int], None]
-WATCH: ContextVar[Told | None] = ContextVar("WATCH", default=None)
+ShowsProgress = Callable[[str, int, int], None]
+WATCH: ContextVar[ShowsProgress | None] = ContextVar("WATCH", default=None)
 """Called (what, done, in all); 0 in all: no end in sight; what "": nothing that needs showing."""
 
 BEGAN: ContextVar[float | None] = ContextVar("BEGAN", default=None)

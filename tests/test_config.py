@@ -1,3 +1,5 @@
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -6,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raygan.components import PACKAGES, component_class
 from raygan.config import Config, full_dump, merge, names, presets, resolve, validate
 from raygan.errors import ConfigError, RayganError
 from raygan.strategies.base import strategy_of
@@ -126,3 +129,11 @@ def test_a_groups_schedule_is_laid_over_the_runs() -> None:
     config = validate(Config, run)
     moves = config.of("pair-00").pair.schedule
     assert (moves.lr, moves.beta1) == (0.5, 0.9)
+
+
+@pytest.mark.parametrize("kind", PACKAGES)
+def test_each_file_of_a_kind_holds_a_component_or_is_listed_as_none(kind: str) -> None:
+    package = importlib.import_module(f"raygan.{PACKAGES[kind]}")
+    there = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert {*package.NOT_COMPONENTS} <= there
+    assert all(component_class(kind, name)[0].__doc__ is not None for name in names(kind))

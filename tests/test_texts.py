@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from raygan.actors import evaluating
+from raygan.actors import evaluator_process
 from raygan.cli.settings import text_of
 from raygan.config import (
     BATCHED_BELOW,
@@ -160,7 +160,7 @@ PAGES = [
     ("W104", r"cosine above ([\d.]+),", watchdog.ALIKE),
     ("W203", r"up to (\d+) MiB a file", log_writer.WAITING_BYTES / 2**20),
     ("W203", r"(\d+) KiB are kept free", log_writer.RESERVED / 2**10),
-    ("W207", r"at one score for (\d+) minutes", evaluating.SCORE_S / 60),
+    ("W207", r"at one score for (\d+) minutes", evaluator_process.SCORE_S / 60),
 ]
 
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from raygan.config import Resolved, resolve
 from raygan.controller.checkpoint import newest_valid
-from raygan.controller.lines import NOTES, parse
+from raygan.controller.jsonl import NOTES, parse
 from raygan.errors import RayganError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest

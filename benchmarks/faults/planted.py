@@ -32,7 +32,7 @@ TARGETS = {
     f"{C}/checkpoint_assembly.py": Target(("tests/controller/test_saving.py",
                                            "tests/controller/test_checkpoint_assembly.py")),
     f"{C}/saving.py": Target(("tests/controller/test_saving.py",)),
-    f"{C}/committing.py": Target(("tests/controller/test_saving.py",)),
+    f"{C}/checkpoint_commit.py": Target(("tests/controller/test_saving.py",)),
     f"{C}/requests.py": Target(("tests/controller/test_requests.py",)),
     f"{C}/totals.py": Target(("tests/controller/test_totals.py",)),
     f"{C}/ledger.py": Target(("tests/controller/test_totals.py",),

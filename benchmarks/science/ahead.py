@@ -4,7 +4,7 @@ results/ahead.json
 Presets in async with one player ten times slower than the others, and `max_ahead` from 10 to none.
 In one process and in virtual time: training is real, the order that would be done first is done
 first (`tests/controller/test_pace.py` has the executor). Seconds are virtual: a step takes .01.
-What is scored is what the strategy is for, as in benchmarks/uneven.py.
+What is scored is what the strategy is for, as in benchmarks/science/uneven.py.
 """
 
 from __future__ import annotations

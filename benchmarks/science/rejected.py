@@ -17,7 +17,7 @@ from benchmarks.common import kept, show, spread, write
 from benchmarks.science.seeds import trained
 from raygan.metrics.modes import mode_scores
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import generators_of, said
+from raygan.service.scores.rejection import generators_of, rejection_protocol
 from raygan.strategies.base import load_data
 
 SAMPLES = 10_000
@@ -55,7 +55,12 @@ def main() -> None:
                     found.setdefault(f"{who} {kind}", []).append(scored(run, who, reject))
         results[preset] = {"seeds": list(seeds), "busy_s": busy, **found}
         write(
-            "rejected", {"samples": SAMPLES, "rejection": said(runs[0].config), "results": results}
+            "rejected",
+            {
+                "samples": SAMPLES,
+                "rejection": rejection_protocol(runs[0].config),
+                "results": results,
+            },
         )
         columns = [*METRICS, "kept"]
         rows = [[k, *(spread([r[m] for r in v]) for m in columns)] for k, v in found.items()]

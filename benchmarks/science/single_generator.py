@@ -19,7 +19,7 @@ from benchmarks.common import kept, show, spread, write
 from benchmarks.science.rejected import METRICS, scored
 from raygan.config import resolve
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejection import said
+from raygan.service.scores.rejection import rejection_protocol
 from raygan.service.training import train
 
 SEEDS = 5
@@ -55,7 +55,7 @@ def main(runs: Path, data: str, scale: float, steps: int) -> None:
     found: dict[str, Any] = measured(run) | {
         "busy_s": a_pair,
         "seeds": SEEDS,
-        "rejection": said(run.config),
+        "rejection": rejection_protocol(run.config),
     }
     results = kept("single_generator").get("results", {})
     results[f"{data}, scale {scale:g}, {steps} steps"] = found

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from raygan.cli import VERBS, verbs
 from raygan.cli.settings import default as written_default
 from raygan.cli.settings import is_group, reach, text_of
+from raygan.cli.usage import wrapped
 from raygan.components import KINDS, component_class, names
 from raygan.config import Config, PairGroup
 from raygan.metrics.groups import ALONE, GROUPS
@@ -79,13 +80,9 @@ def usage(verb: str) -> str:
         getattr(verbs, verb)(["--help"])
     text = out.getvalue().partition("\n\n")[0].removeprefix("usage: ")
     assert text.startswith(f"raygan {verb}"), f"raygan {verb} --help says {text!r}"
-    lines = re.sub(r" or (?=raygan )", "\n", text).splitlines()
-    return "\n".join(
-        textwrap.fill(
-            line, 76, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
-        )
-        for line in lines
-    )
+    # as one line, however wide the terminal was for which the help has wrapped it
+    lines = re.sub(r" or (?=raygan )", "\n", " ".join(text.split())).splitlines()
+    return "\n".join(part for line in lines for part in wrapped(line, 76))
 
 
 def commands() -> str:

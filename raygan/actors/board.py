@@ -37,7 +37,7 @@ class BoardActor(Helper):
         self._players = players
 
     def players(self) -> dict[str, Any]:
-        """Those handles, for readers."""
+        """The handles of all players that publish, for those who read them."""
         return self._players
 
     def announce(self, player: str, version: int, epoch: int) -> None:

@@ -94,6 +94,7 @@ class Calls:
         return [
             d
             for d in done
+            # Train orders, all of them: they have a player
             if d.order.player in self.workers.actors  # type: ignore[union-attr]
         ]
 

@@ -78,6 +78,7 @@ class RayExecutor:
             case Train():
                 self.calls.train(order)
             case Evaluate():
+                # steps that wait for their pack go first: the score is of after them
                 self.calls.send_of(order.player)
                 self.scoring.submit(order)
             case Save():
@@ -186,7 +187,7 @@ class RayExecutor:
         self.calls.clear()
 
     def info(self) -> dict[str, Any]:
-        """Where each player runs."""
+        """Where each player runs, as run.json keeps it."""
         placement = self.workers.room.placement
         return {
             "executor": "ray",

@@ -142,7 +142,7 @@ class Gauges:
             series.set("checkpoint_bytes", "", event["bytes"])
 
     def info(self, info: Mapping[str, Any]) -> None:
-        """run.json."""
+        """Take up run.json: how long the run is, who is in it, what each player is."""
         self.steps = float(info.get("total_steps") or 0.0)
         self.roles = roles_told(info) or self.roles
         self.roster = frozenset(info.get("roster") or self.roster)

@@ -105,7 +105,7 @@ class Envoy:
     """A process on another node that looks at those beside it; gone with its handle."""
 
     def stack(self, pid: int) -> str:
-        """There."""
+        """The stack of a process of the machine that the envoy runs on."""
         return stack(pid)
 
 

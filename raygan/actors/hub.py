@@ -31,7 +31,7 @@ from ray.util import list_named_actors
 
 from raygan.actors.gauges import Gauges
 from raygan.actors.process import Process
-from raygan.controller.lines import parse, told_by_a_run
+from raygan.controller.jsonl import parse, told_by_a_run
 from raygan.moved import named
 
 TICK_S = 5.0

@@ -16,7 +16,7 @@ from raygan.actors.cluster import OwnRay, dead_head
 from raygan.actors.hub import KEEP_SAMPLES, LOGS, HubActor
 from raygan.actors.process import put
 from raygan.controller.bucket_copies import shown
-from raygan.controller.lines import tail
+from raygan.controller.jsonl import tail
 from raygan.controller.listener import Listener
 
 if TYPE_CHECKING:

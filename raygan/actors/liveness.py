@@ -64,7 +64,7 @@ class Pulse:
         self._signs[name] = _Sign(answered=by, moved=by)
 
     def alive(self, player: str) -> None:
-        """It has just reported."""
+        """The player has just reported: its lease begins anew."""
         now = time.monotonic()
         sign = self._signs.setdefault(player, _Sign(now, now))
         sign.answered = sign.moved = now

@@ -183,7 +183,7 @@ class CodePath(list[str]):
     """
 
     def extend(self, more: object) -> None:
-        """Not taken."""
+        """Ray would add folders here; none is taken, since the path is ours to say."""
 
     def __bool__(self) -> bool:
         # Ray would replace a list that is empty, and so false, with its own
@@ -191,7 +191,7 @@ class CodePath(list[str]):
 
 
 def code_path() -> CodePath:
-    """For the driver's job."""
+    """Where the workers of the driver's job find this package."""
     parent = Path(__file__).resolve().parents[2]
     return CodePath([] if parent.name in ("site-packages", "dist-packages") else [str(parent)])
 

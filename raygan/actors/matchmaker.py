@@ -46,7 +46,7 @@ class MatchmakerActor(Helper):
         self._parcels.clear()
 
     def register(self, players: dict[str, Any]) -> None:
-        """Handles of all players."""
+        """Take the handles of all players, by which it reaches them."""
         self._players = players
 
     def gather(self, swap: Swap) -> dict[str, Card]:

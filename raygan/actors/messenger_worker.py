@@ -86,20 +86,20 @@ class RemoteDeputy(Deputy):
         self._call("have", list(names))
 
     def read(self, after: int, upto: int, board: Board) -> Callable[[], dict[str, list[int]]]:
-        """Through its own board."""
+        """The deputy reads through a board of its own, at the other end; called again, it waits."""
         return self._call("read", after, upto)
 
     def carry_out(self, task: Task, board: Board) -> Callable[[], Answer]:
-        """Begins now."""
+        """The deputy begins now; what is returned waits for its answer."""
         return self._call("carry_out", task)
 
     def state(self) -> State:
-        """Waits."""
+        """The deputy's state; waits until it has answered."""
         state: State = self._call("state")()
         return state
 
     def restore(self, state: State) -> None:
-        """Waits."""
+        """The deputy takes up a state; waits until it has."""
         self._call("restore", state)()
 
     def _call(self, method: str, *args: Any) -> Callable[[], Any]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raygan.actors.outlook import Outlook, total
+from raygan.actors.capacity import Outlook, total
 from raygan.config import ResourcesConfig
 from raygan.errors import InfeasibleError
 
@@ -158,6 +158,7 @@ def fits(
     """
     cpus = [n.get("CPU", 0.0) for n in nodes]
     taken = set[int]()
+    # one by one, since two halves of two GPUs make no whole one
     devices = [[1.0] * int(n.get("GPU", 0.0)) for n in nodes]
     for bundle in sorted(bundles, key=lambda b: (-b.get("GPU", 0.0), -b["CPU"])):
         wanted = bundle.get("GPU", 0.0)
@@ -165,6 +166,7 @@ def fits(
             if apart and i in taken:
                 continue
             found = _free_devices(devices[i], wanted)
+            # 1e-9: fractions of a CPU do not add up to whole numbers exactly
             if cpus[i] + 1e-9 >= bundle["CPU"] and found is not None:
                 taken.add(i)
                 cpus[i] -= bundle["CPU"]

@@ -144,7 +144,7 @@ class PlayerActor(Process):
         del self._here.players[name]
 
     def save(self, name: str) -> bytes:
-        """The packed state."""
+        """A player's state, packed for a checkpoint."""
         return self._here.state(name)
 
     def generator(self, name: str) -> Vector:
@@ -182,6 +182,7 @@ class PlayerActor(Process):
     @ray.method(concurrency_group="ctl")
     def set_members(self, name: str, members: list[str]) -> None:
         """PMGAN's judge: whose slots count; also while it trains."""
+        # only a player that counts on members is asked, and that one has it
         self._here.players[name].set_members(members)  # type: ignore[attr-defined]
 
     @ray.method(concurrency_group="ctl")

@@ -55,6 +55,7 @@ class Helper(Process):
 
 def actor_class(cls: type[Process], **threads: int) -> Any:
     """The Ray class, with a thread that answers, and others by group."""
+    # Ray's types have no overload for groups without other options
     wrap: Any = ray.remote(concurrency_groups={"ctl": 1, **threads})  # type: ignore[call-overload]
     return wrap(cls)
 
@@ -69,7 +70,7 @@ class Named:
     options: Mapping[str, Any]
 
     def remote(self, *args: Any) -> Any:
-        """The actor's handle."""
+        """Start the actor under a free name; its handle."""
         while True:
             name = free_name(self.run, self.name)
             try:
@@ -178,5 +179,5 @@ def answers(references: Mapping[str, Any], timeout_s: float | None = None) -> di
 
 
 def answer(name: str, reference: Any, timeout_s: float | None = None) -> Any:
-    """The same of one."""
+    """As `answers`, for a single call."""
     return answers({name: reference}, timeout_s)[name]

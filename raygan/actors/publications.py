@@ -29,7 +29,7 @@ GONE_S = 0.02
 """Seconds until an owner that was found dead is asked for again."""
 
 
-class Kept:
+class LockedShelves:
     """What an actor keeps for its readers: shelves behind a lock, since they are read by the
     actor's other threads while one trains; each publication wakes those who wait for it.
     """
@@ -88,7 +88,7 @@ class Exchange:
     """
 
     def __init__(self, board: Any, keep_all: bool, epoch: int = 0) -> None:
-        self.kept = Kept()
+        self.kept = LockedShelves()
         self._board = board
         self._epoch = self._newest_epoch = epoch
         self._keep_all = keep_all
@@ -198,7 +198,7 @@ class Exchange:
             self._asked[shelf] = owner.next.remote(shelf, after)
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
-        """Newest version numbers."""
+        """The newest version of each player, as the board knows it; 0 where there is none."""
         out: dict[str, int] = answer("board", self._board.progress.remote(list(players)))
         return out
 

@@ -24,8 +24,8 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from raygan.actors.capacity import outlook
 from raygan.actors.draining import draining, gpus_free, room
-from raygan.actors.outlook import outlook
 from raygan.actors.placement import Placement, place_in
 from raygan.config import Config
 from raygan.errors import InfeasibleError
@@ -47,7 +47,7 @@ class Reservation:
 
     @property
     def taken(self) -> bool:
-        """Is there one?"""
+        """Does this run hold a placement group?"""
         return self._group is not None
 
     def take(self, homes: int, deputies: int, config: Config) -> None:

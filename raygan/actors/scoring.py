@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from raygan.actors.evaluating import Evaluating
+from raygan.actors.evaluator_process import Evaluating
 from raygan.actors.worker_group import WorkerGroup
 from raygan.controller.orders import Done, Evaluate, Scored
 from raygan.controller.scores import TRIES

@@ -21,7 +21,7 @@ ANSWER_S = 0.5
 
 
 class Spares:
-    """Of one run."""
+    """The spare processes of one run."""
 
     def __init__(self, run: str) -> None:
         self.run = run

@@ -161,7 +161,7 @@ class WorkerGroup:
         self.bundles.pop(actor, None)
 
     def end_helper(self, name: str) -> None:
-        """End its process."""
+        """End a helper's actor and the process that it ran in."""
         ray.kill(self.helpers.pop(name))
         if name in self.places:
             end_process(*self.places.pop(name))

@@ -29,7 +29,7 @@ from raygan.cli.shared_flags import (
 
 @dataclass(frozen=True)
 class Verb:
-    """A command."""
+    """A verb of the command line, as data."""
 
     text: str
     arguments: str = ""

@@ -35,25 +35,25 @@ class Quiet(Listener):
     """Says nothing until the end, and then only what went wrong."""
 
     def finish(self, run: Run, report: Path | None) -> None:
-        """The run ended well."""
+        """Say nothing of a run that ended well."""
 
 
 class Json(Quiet):
     """One JSON object a line: progress at every score, the scores of all at the end."""
 
     def __call__(self, run: Running, done: Done) -> None:
-        """Pass the scores on."""
+        """Print each row of scores as one JSON line."""
         if isinstance(done.order, Evaluate):
             for row in done.result.rows:
                 print(as_json({"elapsed": run.state.elapsed, **row}), flush=True)
 
     def done_already(self, path: Path, steps: int) -> None:
-        """Said before the result."""
+        """One JSON line that says that no step is left."""
         where = address_of(path) or str(path)
         print(as_json({"kind": "done already", "run": where, "steps": steps}), flush=True)
 
     def finish(self, run: Run, report: Path | None) -> None:
-        """The result."""
+        """One JSON line with the run's end and where its report lies."""
         print(
             as_json(
                 {
@@ -94,7 +94,7 @@ class Plain(Quiet):
         tell("waiting for the players' first step")
 
     def done_already(self, path: Path, steps: int) -> None:
-        """Say why nothing happens."""
+        """Say that no step is left, and how to go on."""
         print(
             f"run {shown(path)} is done: {steps} of {steps} steps. To go on:"
             f" {to_go_on(load_config(path), path)}",
@@ -133,7 +133,7 @@ class Live(Plain):
         self._live: RichLive | None = None
 
     def begin(self, run: Running) -> None:
-        """Draw the empty table."""
+        """Describe the run and draw its empty table."""
         from rich.live import Live as RichLive
 
         self._console.print(describe(run), markup=False, highlight=False)
@@ -145,7 +145,7 @@ class Live(Plain):
         self._live.start()
 
     def __call__(self, run: Running, done: Done) -> None:
-        """Redraw."""
+        """Draw the table again, if the last time was long enough ago."""
         # Four times a second: rich redraws the whole table, and orders of small nets come by the
         # hundred.
         if self._live is not None and time.monotonic() >= self._next:
@@ -157,7 +157,7 @@ class Live(Plain):
         self.close()
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Leave the table as it is, and give the terminal back."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -185,6 +185,7 @@ class Live(Plain):
                 justify="left" if column in ("pair", "opponent", "progress", "state") else "right",
             )
         for player in run.state.players:
+            # as Text: rich takes [..] of a plain string, which a name may have, for markup
             table.add_row(*(Text(visible(cell)) for cell in cells(run, player)))
         return Group(table, Text(progress_line(run)))
 

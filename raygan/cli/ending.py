@@ -9,7 +9,7 @@ from raygan.controller.bucket_copies import address_of
 from raygan.errors import RayganError
 from raygan.service.runs.run import Run
 from raygan.service.scores.evaluate import result_table
-from raygan.service.scores.rejected import rejected_rows
+from raygan.service.scores.rejection_score import rejected_rows
 from raygan.service.views.tables import fate, waiting_line
 from raygan.visible import visible
 from raygan.watching import command_seconds

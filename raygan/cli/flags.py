@@ -35,7 +35,7 @@ class Arguments:
     positional: list[str] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
-        """A valued option."""
+        """The value of an option; None where it was not given."""
         value = self.options.get(name)
         return value if isinstance(value, str) else None
 
@@ -44,7 +44,7 @@ class Arguments:
         return [expanded(path) for path in self.lists.get(name, [])]
 
     def has(self, name: str) -> bool:
-        """A switch."""
+        """Was this switch given?"""
         return self.options.get(name) is True
 
 
@@ -54,7 +54,7 @@ def parse(verb: str, argv: Sequence[str]) -> Arguments:
     """
     about = VERBS[verb]
     if HELP & set(argv):
-        print(told(verb, [a for a in argv if a not in HELP]))
+        print(help_of(verb, [a for a in argv if a not in HELP]))
         raise SystemExit(0)
     return split(verb, argv, about)
 
@@ -62,7 +62,7 @@ def parse(verb: str, argv: Sequence[str]) -> Arguments:
 HELP = {"-h", "--help"}
 
 
-def told(verb: str, argv: Sequence[str]) -> str:
+def help_of(verb: str, argv: Sequence[str]) -> str:
     """A verb's help; of one that takes settings, with the values that this command line gives them,
     and only those of components that it names (`--strategy gap`).
     """

@@ -17,7 +17,7 @@ from raygan.config import Config, Resolved, full_dump
 from raygan.own.installed import entry_points
 from raygan.own.names import label
 
-Told = tuple[str, FieldInfo]
+Setting = tuple[str, FieldInfo]
 """A setting's dotted path, and what its class says of it."""
 
 
@@ -68,7 +68,7 @@ def is_group(info: FieldInfo) -> bool:
     return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
 
 
-def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Told]:
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
     """Every setting of a model and of its groups."""
     for name, info in model.model_fields.items():
         if is_group(info):
@@ -91,7 +91,7 @@ def text_of(path: str, info: FieldInfo) -> str:
     return text
 
 
-def component_settings(kind: str, name: str) -> Iterator[Told]:
+def component_settings(kind: str, name: str) -> Iterator[Setting]:
     """Every setting of one component. Raises ConfigError for one that nothing has."""
     yield from settings_of(component_class(kind, name)[0], f"{kind}.")
 
@@ -133,7 +133,7 @@ def settings_help(resolved: Resolved, asked: Sequence[str] = (), width: int = 80
     return "\n".join(lines).lstrip("\n")
 
 
-def setting_row(told: Told, values: Any, resolved: Resolved, width: int) -> list[str]:
+def setting_row(told: Setting, values: Any, resolved: Resolved, width: int) -> list[str]:
     """`--pair.lr-g 0.0002`, what it is, its range, and whence that value comes."""
     path, info = told
     for part in path.split("."):

@@ -20,9 +20,10 @@ class Lasting(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream  # None: it was closed when we started
 
+    # asked for anew each time, since the stream below may go
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of the stream below."""
+        """The encoding of the stream below."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
@@ -36,7 +37,7 @@ class Lasting(io.TextIOBase):
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """True at all times: what cannot be written is dropped."""
         return True
 
     def write(self, text: str) -> int:
@@ -66,6 +67,7 @@ class Lasting(io.TextIOBase):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             # Else Python flushes it once more at the end, fails, and exits with 120.
+            # of None too: an AttributeError, which counts as given up
             os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
             os.close(nowhere)
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def cells(run: Running, player: str) -> list[str]:
-    """One player's row."""
+    """One player's row of the live table."""
     step, total = run.state.done.get(player, 0), run.state.plan.steps
     report = run.state.latest.get(player, {})
     filled = round(16 * step / total)
+    # of its own work: whoever waits for others is not slow
     seconds = run.state.totals.busy[player]
     state = "done" if step >= total else ("ready" if player in run.state.ledger.idle else "train")
     lag = f"{report['lag']:.0f}" if "lag" in report else ""
@@ -68,6 +69,7 @@ def progress_line(run: Running) -> str:
     main = [p for p, role in run.state.roles.items() if role.main]
     total = run.state.plan.steps * len(run.state.players)
     done = sum(run.state.done.values())
+    # of all together, waits included: it is what the end depends on
     rate = done / max(run.state.elapsed, 1e-9)
     parts = [
         f"{done / total:4.0%}",

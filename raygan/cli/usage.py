@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from raygan.cli.commands import VERBS
@@ -20,13 +21,24 @@ def usage(name: str) -> str:
     return " ".join(filter(None, [*parts, verb.arguments if behind else ""]))
 
 
+def wrapped(line: str, width: int) -> list[str]:
+    """A usage line in lines of so many columns; what stands in brackets stays together.
+
+    >>> wrapped("raygan data SOURCE [--out FILE] [--json]", 30)
+    ['raygan data SOURCE', '    [--out FILE] [--json]']
+    """
+    # textwrap breaks at plain spaces only
+    whole = re.sub(r"\[[^]]*\]", lambda group: group[0].replace(" ", "\xa0"), line)
+    lines = textwrap.wrap(
+        whole, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return [part.replace("\xa0", " ") for part in lines]
+
+
 def help_text(name: str, width: int = 80) -> str:
     """What `raygan VERB --help` says of its flags."""
     verb = VERBS[name]
-    lines = textwrap.wrap(
-        f"usage: {usage(name)}", width, subsequent_indent="    ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+    lines = wrapped(f"usage: {usage(name)}", width)
     lines += ["", f"{verb.text[0].upper()}{verb.text[1:]}."]
     if verb.flags:
         lines += ["", "flags:"]

@@ -106,11 +106,11 @@ class Noted:
         self.notes: list[Note] = []
 
     def publish(self, publication: Publication) -> None:
-        """Board.publish."""
+        """As `Board.publish`; nothing of it is noted."""
         self.board.publish(publication)
 
     def forget(self, player: str, before: int) -> None:
-        """Board.forget."""
+        """As `Board.forget`; nothing of it is noted."""
         self.board.forget(player, before)
 
     def between(
@@ -120,18 +120,18 @@ class Noted:
         return self.board.between(players, after, upto)
 
     def newest(self, players: Sequence[str]) -> dict[str, Publication]:
-        """Board.newest."""
+        """As `Board.newest`; what was found is noted."""
         return self._found(self.board.newest(players))
 
     def peek(
         self, players: Sequence[str], have: Mapping[str, int], wait_s: float = 0.0
     ) -> dict[str, Publication]:
-        """Board.peek."""
+        """As `Board.peek`; what was found is noted."""
         self._asks(players)
         return self._found(self.board.peek(players, have, wait_s))
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
-        """Board.progress."""
+        """As `Board.progress`; whom it was asked about is noted."""
         self._asks(players)
         return self.board.progress(players)
 
@@ -232,7 +232,7 @@ class Schedule:
         self._write("save", p=order.player, at=order.at, cut=order.step)
 
     def took(self, order: Save, raw: bytes) -> None:
-        """It is here."""
+        """A player's part of a cut has arrived: its hash is noted."""
         if self.on:
             self._write("part", p=order.player, at=order.at, cut=order.step, sha=sha(raw))
 

@@ -119,7 +119,7 @@ class Assembly:
         return orders
 
     def take(self, order: Save, raw: bytes) -> list[Cut]:
-        """A part."""
+        """A player's part of a cut; returns the cuts that are whole by it."""
         cut = self._cuts.get(order.step)
         if cut is None or order.player not in cut.missing:
             # of a cut that was overtaken, or begun anew since

@@ -88,5 +88,5 @@ def retain(storage: Storage, keep: int, best: Collection[int] = ()) -> list[int]
 
 
 def as_storage(where: Path | Storage) -> Storage:
-    """A run folder's."""
+    """The storage of a run folder; a storage as it is."""
     return storage_of(where) if isinstance(where, Path) else where

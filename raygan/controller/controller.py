@@ -20,13 +20,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.audience import Guard
 from raygan.controller.bucket_copies import storage_of, typed
 from raygan.controller.checkpoint import Checkpoint, go_on_from, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.listener_guard import Guard
 from raygan.controller.loop import Loop
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Executor
@@ -201,6 +201,7 @@ class Controller:
         if isinstance(decision, Retire):
             self._retire(player, str(failure))
         resume = decision.checkpoint
+        # steps of the last swaps: who looks on takes back what was given after them
         step, swapped = (resume.step, resume.extra.get("swapped", {})) if resume else (0, {})
         log.event(
             "restart",

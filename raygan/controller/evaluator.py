@@ -116,7 +116,7 @@ class Evaluator:
         """Who has a part from now on, where nobody holds the whole: who leaves takes its own along,
         and scores are by the others, which is another protocol.
         """
-        setup = attended(self.setup, pairs)
+        setup = with_parts_of(self.setup, pairs)
         if setup.data.parts.keys() != self.setup.data.parts.keys():
             self.setup, self._full = setup, None
             self.quick = self._suite(default_groups(setup.data)[:1])
@@ -228,7 +228,7 @@ class Evaluator:
         return out
 
 
-def attended(setup: Setup, pairs: Sequence[str]) -> Setup:
+def with_parts_of(setup: Setup, pairs: Sequence[str]) -> Setup:
     """The same with the parts of these pairs only; as it is where there is a whole."""
     data = setup.data
     if data.whole:

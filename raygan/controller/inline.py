@@ -26,7 +26,7 @@ from raygan.strategies.partition import own_parts
 
 
 @contextmanager
-def told(player: str) -> Iterator[None]:
+def as_player_died(player: str) -> Iterator[None]:
     """Raises PlayerDied for what would have ended this player's process: memory, a lost device."""
     try:
         yield
@@ -54,7 +54,7 @@ class InlineExecutor:
 
     @property
     def players(self) -> dict[str, Player]:
-        """Who lives here now."""
+        """The players of this process, by name."""
         return self.worker.players
 
     def start(self, players: Sequence[str], states: Mapping[str, bytes], epoch: int = 0) -> None:
@@ -67,14 +67,14 @@ class InlineExecutor:
         self.queue.clear()
         self.evaluator.waiting.clear()
         for name in players:
-            with told(name):
+            with as_player_died(name):
                 self.worker.build(name, states.get(name))
         # all are there before anybody publishes: who opens may read what others have opened with
         for name in players:
             self.worker.open(name)
 
     def submit(self, order: Order) -> None:
-        """Queue it."""
+        """Queue the order; `wait` carries it out."""
         self.queue.append(order)
 
     def wait(self, timeout_s: float) -> list[Done]:
@@ -82,7 +82,7 @@ class InlineExecutor:
         if not self.queue:
             return []
         order = self.queue.popleft()
-        with told(getattr(order, "player", "a swap")):
+        with as_player_died(getattr(order, "player", "a swap")):
             if isinstance(order, Train):
                 return self._train(order)
             began = time.perf_counter()
@@ -117,6 +117,7 @@ class InlineExecutor:
         self.evaluator.attend(with_data(config))
         for name in listeners:
             members = strategy_of(config).locals(config)
+            # only a player that counts on members is a listener, and that one has it
             self.players[name].set_members(members)  # type: ignore[attr-defined]
 
     def no_room(self, players: int) -> str | None:
@@ -138,7 +139,7 @@ class InlineExecutor:
         return {p: Card.of(parcel) for p, parcel in parcels.items()}
 
     def adopt(self, swap: Swap) -> None:
-        """Second half."""
+        """The second half of a swap: each takes what was handed over."""
         self.worker.adopt(list(swap.moves), swap, {})
 
     def _train(self, order: Train) -> list[Done]:
@@ -169,9 +170,9 @@ class InlineExecutor:
         return {}
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Give torch the number of threads back that it had."""
         torch.set_num_threads(self.threads_before)
 
     def info(self) -> dict[str, Any]:
-        """One process, one place."""
+        """This process and its device, for run.json."""
         return {"executor": "inline", "pid": os.getpid(), "device": described(self.setup.device)}

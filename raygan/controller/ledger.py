@@ -136,7 +136,7 @@ class Ledger:
         self.idle[player] = self.clock()
 
     def left(self, player: str) -> None:
-        """A player is gone."""
+        """A player is gone: nothing of it counts any more."""
         for record in (self.done, self.swapped, self.losses, self.own, self.idle):
             record.pop(player, None)
         for record in (self.in_flight, self.loss_steps, self.credit, self.held, self.held_s):

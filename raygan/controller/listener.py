@@ -45,7 +45,7 @@ class Listener:
     """Does an error of it end the run? It has a say in it then; all others only look on."""
 
     def begin(self, run: Running) -> None:
-        """Before the first step."""
+        """Called once, before the first step."""
 
     def read(self, lines: Sequence[str]) -> None:
         """What the reader of the data has to say of it."""
@@ -80,7 +80,7 @@ class Hears(Listener):
         self.heard = heard
 
     def begin(self, run: Running) -> None:
-        """Before the first step."""
+        """Pass on that the first step comes next."""
         self.tell("begin", run)
 
     def tick(self, run: Running) -> None:

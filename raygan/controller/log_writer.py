@@ -136,7 +136,7 @@ class Telemetry:
                 self._lost[kind] -= 1
 
     def flush(self) -> None:
-        """Try once more."""
+        """Try once more to write what waits for room."""
         for name, log in self._logs.items():
             with self._trying(name):
                 log.flush()

@@ -76,7 +76,7 @@ class TurnAway:
 
 @dataclass(frozen=True)
 class Answer:
-    """To whoever has asked."""
+    """What to tell whoever has asked."""
 
     kind: str
     """scale | refused"""
@@ -142,7 +142,7 @@ class Membership:
             yield from self._carry_out()
 
     def _look(self) -> Iterator[Change]:
-        """For what was asked."""
+        """Look for a new request, and take it up."""
         if self.requests.stops():
             yield Halt()
         if self.request or self.state.stop_signal is not None or self.state.away:
@@ -285,7 +285,7 @@ class Meeting:
 
     @property
     def met(self) -> bool:
-        """May members change now?"""
+        """Do all stand where members may change?"""
         at = self.at or 0
         return not self.lockstep or (self.state.settled and self.state.furthest >= at)
 

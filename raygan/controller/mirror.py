@@ -31,7 +31,7 @@ from raygan.controller.bucket_copies import (
 )
 from raygan.controller.files import read_plain, write_within
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES, read_info, tail
+from raygan.controller.jsonl import NOTES, read_info, tail
 from raygan.controller.listener import Listener, Running
 from raygan.controller.requests import SCALE, STOP, of
 from raygan.controller.run_folder import RunFolder
@@ -110,7 +110,7 @@ class Mirror(Listener):
 
     @property
     def root(self) -> Path:
-        """The run's local folder."""
+        """The local folder of the run that is sent on."""
         return self.folder.path
 
     def begin(self, run: Running) -> None:
@@ -131,7 +131,7 @@ class Mirror(Listener):
                 )
 
     def close(self) -> None:
-        """The last words."""
+        """Stop the thread, and send the last words."""
         self._over.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -147,7 +147,7 @@ class Mirror(Listener):
             )
 
     def push(self) -> None:
-        """Send what has changed."""
+        """Send the files that have changed since the last time."""
         with self._lock:
             try:
                 # a driver that was fenced off sends nothing: the newer one's files lie there by now

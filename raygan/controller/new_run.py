@@ -34,12 +34,15 @@ def made(parent: Path, name: str) -> Path:
     path = parent / name
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        # for this user alone: samples and paths in it may be private
         path.mkdir(mode=0o700)
         (path / "checkpoints").mkdir()
         (path / "samples").mkdir()
+        # both names are durable before a record relies on what lies below them
         sync_folder(path)
         sync_folder(parent)
     except FileExistsError:
+        # mkdir says the same where a file stands in the parent's place
         if not parent.is_dir():
             raise ConfigError(
                 f"run folder: {str(parent)!r} is not a folder. Choose another --run-dir."

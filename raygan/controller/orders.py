@@ -87,7 +87,7 @@ class Card:
 
     @classmethod
     def of(cls, parcel: Parcel) -> Card:
-        """A parcel's card."""
+        """The card that the journal keeps of a parcel."""
         return cls(parcel.identity, parcel.step, parcel.nbytes, parcel.fingerprint)
 
 
@@ -164,7 +164,7 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all that was started; the run is over."""
 
     def info(self) -> dict[str, Any]:
         """Where things run, for run.json."""

@@ -38,7 +38,7 @@ class PlainListener(ListenerComponent):
         raise NotImplementedError
 
     def made(self) -> Any:
-        """The listener."""
+        """The user's listener, with its settings."""
         kind = type(self)
         settings = {name: getattr(self, name) for name in kind.model_fields}
         return kind.made_of(**settings) if inspect.isclass(kind.made_of) else kind.made_of
@@ -79,7 +79,7 @@ def live(listeners: Sequence[Any]) -> list[Listener]:
 
 
 def lacks(thing: object) -> str:
-    """What a class needs."""
+    """Which method a listener needs and has not; "" where none is missing."""
     return "" if fits(thing) else "__call__"
 
 

@@ -17,7 +17,7 @@ from raygan.controller.ledger import OWN, steps_done
 from raygan.controller.orders import Card, Evaluate, Scored
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState
-from raygan.controller.uneven import Uneven, idle_members
+from raygan.controller.stragglers import Uneven, idle_members
 from raygan.controller.watchdog import Watchdog
 from raygan.errors import NonFiniteError, PlayerDied
 from raygan.metrics.ranking import headline
@@ -25,7 +25,7 @@ from raygan.strategies.orders import Order, Swap, Train
 
 
 class Recorder:
-    """Of one run."""
+    """Records what one run has done."""
 
     def __init__(self, state: RunState, log: RunLog) -> None:
         self.state = state
@@ -48,7 +48,7 @@ class Recorder:
         return orders
 
     def trained(self, order: Train, report: Mapping[str, float]) -> None:
-        """A player's round."""
+        """Count a player's round, and keep its numbers for the next row."""
         state, player = self.state, order.player
         step = state.done[player]
         # the ledger knows of waits between rounds, the player of those within
@@ -211,7 +211,7 @@ class PendingRow:
                 self._weights[key] = self._weights.get(key, 0.0) + weight
 
     def report(self) -> dict[str, float]:
-        """The row's numbers."""
+        """The numbers of the row: means over steps, sums of what is SUMMED."""
         means = {
             k: s if k in SUMMED else s / self._weights[k]
             for k, s in self._sums.items()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.controller.files import remove_within, write_within
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 
 STOP = "stop.json"
@@ -108,5 +108,5 @@ class Requests:
             write_within(self.folder, name, json.dumps(dict(request)).encode())
 
     def drop(self, name: str) -> None:
-        """It is done with."""
+        """Remove the file of a request that is done with."""
         remove_within(self.folder, name)

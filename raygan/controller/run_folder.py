@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from raygan.controller import bucket_copies
 from raygan.controller.files import write_atomically as write_atomically
-from raygan.controller.lines import JsonLines, read_json
+from raygan.controller.jsonl import JsonLines, read_json
 from raygan.controller.log_writer import Telemetry
 from raygan.controller.new_run import NameTaken, hidden, is_made_now, made, publish
-from raygan.controller.versions import refuse_newer
+from raygan.controller.run_format import refuse_newer
 from raygan.errors import ConfigError, RayganError, StaleEpochError, did_you_mean
 from raygan.paths import expanded, in_bucket, on_disk
 
@@ -138,13 +138,14 @@ class RunFolder:
     # append-only
 
     def metric(self, **row: Any) -> None:
-        """One row of metrics.jsonl."""
+        """Append one row to metrics.jsonl."""
         self._append("metrics.jsonl", row)
 
     def event(self, kind: str, step: int, **fields: Any) -> None:
         """One object of events.jsonl: what the run tells; what it rests on is in the journal."""
         self._append(
             "events.jsonl",
+            # the clock is for people: nothing is ordered or measured by it
             {"time": round(time.time(), 3), "step": step, "kind": kind, **fields},  # noqa: TID251
         )
 

@@ -1,4 +1,4 @@
-"""From parts to a checkpoint: what is gathered is committed (committing.py),
+"""From parts to a checkpoint: what is gathered is committed (checkpoint_commit.py),
 and no run ends without its last one.
 
 Save done | a member left, died, joined  -->  assembly  -->  commit: folder, record, retention
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raygan.controller.checkpoint_assembly import Assembly, Cut
-from raygan.controller.committing import Committer
+from raygan.controller.checkpoint_commit import Committer
 from raygan.controller.orders import Save
 from raygan.controller.run_log import RunLog
 from raygan.controller.state import RunState
@@ -29,7 +29,7 @@ class Saving:
         """Step of the cut at the run's end, while that is under way."""
 
     def taken(self, order: Save, raw: bytes) -> None:
-        """A player's part."""
+        """Take a player's part; cuts that are whole by it are committed."""
         self._commit_all(self.assembly.take(order, raw))
 
     def left(self, player: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from raygan.controller.orders import Scored
+from raygan.errors import error_line
 
 TRIES = 2
 
@@ -19,7 +20,7 @@ def tried(score: Callable[[], Scored]) -> Scored:
         except (
             Exception
         ) as error:  # of any metric, also one that users bring: none of them is worth a run
-            why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+            why = error_line(error)
             if attempt + 1 == TRIES:
                 return Scored([], missing=why)
     raise AssertionError("the last try returns")

@@ -79,7 +79,7 @@ class RunState:
 
     @property
     def done(self) -> dict[str, int]:
-        """Steps of each player."""
+        """How many steps each player has done."""
         return self.ledger.done
 
     @property

@@ -106,7 +106,7 @@ class Renaming:
         return place
 
     def publish(self, place: str, folder: str, fence: Callable[[], None]) -> str:
-        """fsync, rename, fsync."""
+        """Durable contents, then the name, then a durable name: a whole checkpoint, or none."""
         # parts and manifest are durable before the folder has its name: a power cut leaves a whole
         # checkpoint under it, or a .tmp
         self.sync(place)
@@ -119,7 +119,7 @@ class Renaming:
         return folder
 
     def unfinished(self, folder: str) -> Sequence[str]:
-        """What ends in .tmp."""
+        """What a killed writer has left: names that end in .tmp."""
         return [n for n in self.list(folder) if n.endswith(".tmp")]
 
 
@@ -158,7 +158,7 @@ class LocalStorage(Renaming):
                 raise
 
     def write(self, name: str, raw: bytes) -> None:
-        """Write, fsync."""
+        """Write the file, and fsync what is in it."""
         handle = os.open(self.root / name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
@@ -170,7 +170,7 @@ class LocalStorage(Renaming):
         return linkless(self.root, name).read_bytes()
 
     def tail(self, name: str, size: int) -> bytes:
-        """Never through a link."""
+        """The last bytes of a file, which is never reached through a link."""
         with linkless(self.root, name).open("rb") as file:
             file.seek(-min(size, file.seek(0, os.SEEK_END)), os.SEEK_END)
             return file.read()
@@ -180,12 +180,12 @@ class LocalStorage(Renaming):
         return os.path.lexists(self.root / name)
 
     def list(self, folder: str) -> list[str]:
-        """Files and folders."""
+        """The names of files and folders in it, but for links."""
         path = self.root / folder
         return sorted(p.name for p in path.iterdir() if not p.is_symlink()) if path.is_dir() else []
 
     def make_folder(self, name: str) -> None:
-        """mkdir -p."""
+        """Make the folder and those above it, for this user alone."""
         (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def rename(self, old: str, new: str) -> None:
@@ -202,7 +202,7 @@ class LocalStorage(Renaming):
             path.unlink(missing_ok=True)
 
     def sync(self, folder: str) -> None:
-        """fsync of the folder."""
+        """fsync the folder, so that the names in it are durable."""
         handle = os.open(self.root / folder, os.O_RDONLY)
         try:
             os.fsync(handle)

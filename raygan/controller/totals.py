@@ -56,7 +56,7 @@ class Totals:
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Totals:
-        """What `dump` has written."""
+        """Totals out of what `dump` has written."""
         best = dict(facts.get("best", {}))
         out = cls(**{key: value for key, value in facts.items() if key != "best"})
         out.headlines = {

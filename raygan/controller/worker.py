@@ -36,7 +36,7 @@ class Shelves(Board):
         self.shelves: dict[str, dict[int, Publication]] = {}
 
     def publish(self, publication: Publication) -> None:
-        """Keep it."""
+        """Keep a publication on its player's shelf."""
         self.shelves.setdefault(publication.player, {})[publication.version] = publication
 
     def forget(self, player: str, before: int) -> None:
@@ -72,7 +72,7 @@ class Shelves(Board):
         return out
 
     def progress(self, players: Sequence[str]) -> dict[str, int]:
-        """The newest version numbers."""
+        """The newest version on each player's shelf; 0 where it is empty."""
         return {n: max(self.shelves.get(n, {0: None})) for n in players}
 
 
@@ -130,6 +130,7 @@ class Worker:
         """
         player = self.players[name]
         if step is not None:
+            # to all others a player's step can only be read
             player.step = step  # type: ignore[misc]
         player.open(self.board)
         return player.step
@@ -162,7 +163,7 @@ class Worker:
                 self._adopted[name] = swap
 
     def state(self, name: str) -> bytes:
-        """A player's packed state."""
+        """A player's state, packed for a checkpoint."""
         return pack(self.players[name].state())
 
 

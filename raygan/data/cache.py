@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 
 from raygan.data.asking import ANSWERED
+from raygan.data.cache_listing import cache_folder, make_room
 from raygan.data.cache_sources import FileSource, Source, readers, told_apart
+from raygan.data.free_memory import size_text
 from raygan.data.keeping import PLACE, watched
-from raygan.data.kept import cache_folder, make_room
 from raygan.data.record import Read, Record, Scaling
-from raygan.data.room import spoken
 from raygan.data.rows import Rows
 from raygan.data.split import fingerprint
 from raygan.data.stored import Stored
@@ -118,9 +118,10 @@ class Shelf:
             log.warning("data cache %s is damaged (%s): the source is read again", self.path, error)
             return None
         with contextlib.suppress(OSError):  # a folder that can only be read
-            os.utime(self.path / "about.json")  # when it was last of use: `kept.cleared` asks
+            # when it was last of use: `cache_listing.cleared` asks
+            os.utime(self.path / "about.json")
         record = Record(**about["record"])
-        record.kept = f"{spoken(array.nbytes)} from the cache {self.path}"
+        record.kept = f"{size_text(array.nbytes)} from the cache {self.path}"
         return Read(array, record, Scaling.of(about["scaling"]), classes)
 
     def _checked(self, array: Stored, expected: str | None = None) -> None:
@@ -146,7 +147,7 @@ class Shelf:
                 reserve(file, rows.nbytes)
             except OSError as error:
                 path.unlink()
-                return f"{spoken(rows.nbytes)} in {self.path.parent}: {error.strerror}"
+                return f"{size_text(rows.nbytes)} in {self.path.parent}: {error.strerror}"
             count = written(out, rows, what, self.path.parent)
         return Stored(path, rows.dtype, (count, *rows.shape[1:]))
 
@@ -188,7 +189,7 @@ class Shelf:
         # a user's own .npy or IDX file is used where it lies
         if array.path.parent != self.making:
             found.record.kept = (
-                f"{spoken(array.nbytes)} in {array.path} itself, read as they are drawn"
+                f"{size_text(array.nbytes)} in {array.path} itself, read as they are drawn"
             )
             return found
         try:
@@ -197,7 +198,9 @@ class Shelf:
             raise full(self.path.parent, error) from None
         make_room(self.path.parent)
         array.path = self.path / array.path.name
-        found.record.kept = f"{spoken(array.nbytes)} in the cache {self.path}, for the next start"
+        found.record.kept = (
+            f"{size_text(array.nbytes)} in the cache {self.path}, for the next start"
+        )
         return replace(found, array=array)
 
     def _finish(self, array: Stored, found: Read) -> None:

@@ -34,18 +34,18 @@ class FileSource(Protocol):
 
     @property
     def path(self) -> str:
-        """File or folder."""
+        """The file or folder that is read."""
 
     @property
     def name(self) -> str:
-        """Of its reader."""
+        """The name of the component that reads it."""
 
     def sources(self) -> Sequence[Path | str] | None:
         """Files, and what else tells two states of it apart; None where that cannot be told."""
 
     @property
     def model_dump(self) -> Callable[..., dict[str, Any]]:
-        """Its settings."""
+        """What its settings are: they are a part of the key."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from raygan.data.digits import fall_together
 from raygan.data.features import counts_up, is_number, names_no_feature
 from raygan.data.first_row import COMMA
+from raygan.data.precision import fall_together
 from raygan.data.thousands import COMMAED, DOTTED
 
 NUMERAL = (
@@ -71,11 +71,11 @@ def bad_cell(table: Any, name: str) -> BadCell | None:
     return BadCell(row, column[row].as_py(), count, pc.sum(filled).as_py() - count, thousands)
 
 
-def spoken(table: Any, name: str) -> str:
+def column_text(table: Any, name: str) -> str:
     """A column with its type, and what is in it where that tells why.
 
     >>> import pyarrow as pa
-    >>> spoken(pa.table({"u": ["1", "1,5"]}), "u")
+    >>> column_text(pa.table({"u": ["1", "1,5"]}), "u")
     "'u' (string: '1,5' in row 1)"
     """
     found = bad_cell(table, name)

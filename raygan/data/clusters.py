@@ -61,7 +61,7 @@ def lloyd(points: Points, count: int, rng: np.random.Generator) -> tuple[Points,
 
 
 def squares(points: Points, centres: Points) -> npt.NDArray[np.float64]:
-    """Squared distances, (N, centres)."""
+    """Squared distances of points (N, F) to centres (K, F): (N, K), never below 0."""
     x, c = points.astype(np.float64), centres.astype(np.float64)
     out = (x * x).sum(1)[:, None] - 2 * x @ c.T + (c * c).sum(1)
     positive: npt.NDArray[np.float64] = np.maximum(out, 0.0)

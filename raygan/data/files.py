@@ -17,12 +17,12 @@ from pydantic import ConfigDict, Field, field_validator
 from raygan.data.base import For, Samples
 from raygan.data.cache import through_cache
 from raygan.data.fitting import Fitting, fit, refuse_idle
+from raygan.data.free_memory import within_room
 from raygan.data.keeping import keep
 from raygan.data.labels import MANY, as_classes, spoken_classes
 from raygan.data.pixels import SUFFIXES, BrokenPicture, decode
 from raygan.data.ranges import DEEP, DEEP_FOR_CERTAIN, Facts, asked
 from raygan.data.record import Array, Read, Record
-from raygan.data.room import within_room
 from raygan.data.rows import Rows
 from raygan.data.scaling import Scale, in_bytes, scaled_pictures
 from raygan.data.split import SplitData
@@ -99,7 +99,7 @@ class FileComponent(SplitData):
 
     @property
     def where(self) -> str:
-        """The source, in errors."""
+        """How an error names this source."""
         return f"data.{self.name}: {self.path}"
 
 
@@ -137,7 +137,9 @@ def stack_images(
             f"{where}: no images ({', '.join(SUFFIXES)}) in"
             f" it{f' (left out: {left})' if left else ''}. Check the path."
         )
+    # the first is decoded already; the others come when they are asked for
     rows = Rows((count, *first.shape), first.dtype, lambda: stacked(chain([first], decoded)))
+    # kept before it is scaled: its range is known once all were seen
     array = keep(f"{where}: {count} images like {names[0]}", rows, record)
     made, scaling = scaled_pictures(where, Rows.of(array), scale, record, settings.behind)
     record.recognised = f"{len(array):,} pictures of shape {array.shape[1:]}"

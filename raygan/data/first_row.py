@@ -71,7 +71,7 @@ def has_names(where: str, first: list[str], below: Any) -> bool:
 
 
 def unsure(where: str, first: list[str]) -> DataError:
-    """The line that asks."""
+    """The error that asks whether the first row is names or a sample."""
     return DataError(
         f"{where}: the first row ({', '.join(first[:5])}{', ...' if first[5:] else ''}) may be"
         " names or a sample. Set data.header: true or false."

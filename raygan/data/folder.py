@@ -15,9 +15,9 @@ from raygan.data.files import (
     folder_classes,
     stack_images,
 )
+from raygan.data.free_memory import read_file
 from raygan.data.pixels import SUFFIXES
 from raygan.data.record import Read, Record
-from raygan.data.room import read_file
 from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder
 from raygan.data.walking import once, unwanted, walk

@@ -27,7 +27,7 @@ class Grid(DataComponent):
         return value
 
     def load(self, seed: int) -> Samples:
-        """Points (N, 2)."""
+        """Training and held-out points (N, 2) with their modes; the same of a seed."""
         side = math.isqrt(self.modes)
         # about 0: for 25 of them -4, -2, 0, 2, 4
         ticks = self.spacing * (np.arange(side) - (side - 1) / 2)

@@ -14,6 +14,7 @@ from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.free_memory import check_room
 from raygan.data.hdf5_attributes import check_filled, check_unpacked, fills
 from raygan.data.hdf5_elsewhere import arrays_of, check_there, parts_of
 from raygan.data.keeping import LARGE
@@ -21,7 +22,6 @@ from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes
 from raygan.data.npz import check_dense, listed, one_of
 from raygan.data.record import Array, Read, Record
-from raygan.data.room import check_room
 from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
 from raygan.data.stored import part_rows

@@ -16,9 +16,9 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, stack_images
+from raygan.data.free_memory import read_file
 from raygan.data.parquet import content, labelled, picture_column
 from raygan.data.record import Read, Record
-from raygan.data.room import read_file
 from raygan.data.table import column_classes, columns, parted
 from raygan.data.tensors import plain
 from raygan.data.walking import walk

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from raygan.data import keeping
 from raygan.data.base import freeze
-from raygan.data.room import check_room, within_room
+from raygan.data.free_memory import check_room, within_room
 from raygan.data.rows import Rows
 from raygan.data.stored import Stored
 from raygan.errors import DataError

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from raygan.data.free_memory import check_room, room, size_text
 from raygan.data.record import Array, Record
-from raygan.data.room import check_room, room, spoken
 from raygan.data.rows import Rows
 from raygan.data.stored import Samplings, Stored
 from raygan.errors import DataError
@@ -53,9 +53,9 @@ def in_memory(what: str, rows: Rows, why: str = "") -> Array:
     """One array. Raises DataError where there is no room for it."""
     if why and rows.nbytes > (most := room()):
         raise DataError(
-            f"{what}: {spoken(rows.nbytes)} unpacked, this process may take {spoken(most)} more,"
-            f" and there is no room for them in the cache ({why}). Set XDG_CACHE_HOME to a folder"
-            " that has it."
+            f"{what}: {size_text(rows.nbytes)} unpacked, this process may take {size_text(most)}"
+            f" more, and there is no room for them in the cache ({why}). Set XDG_CACHE_HOME to a"
+            " folder that has it."
         )
     check_room(what, rows.nbytes)  # before it is taken: a process that is killed tells nothing
     out = np.empty(rows.shape, rows.dtype)

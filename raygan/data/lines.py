@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raygan.data.digits import fall_together, too_near
+from raygan.data.precision import fall_together, too_near
 
 BLOCK = 1 << 20
 """Bytes that are parsed at a time, and looked at to tell what the first row is."""
@@ -149,6 +149,7 @@ def comments(start: bytes) -> tuple[int, int]:
     lines = start.removeprefix(codecs.BOM_UTF8).splitlines()
     told = [line.lstrip().startswith(b"#") for line in lines]
     below = next((i for i, line in enumerate(lines) if line.strip() and not told[i]), 0)
+    # blank lines between comments and the table belong to neither
     while below and not told[below - 1]:
         below -= 1
     if not below:
@@ -156,6 +157,7 @@ def comments(start: bytes) -> tuple[int, int]:
     rest = [line for line in lines[below:] if line.strip()]
     mark = separator(rest).encode()
     names, first = (unquoted(line).split(mark) for line in (lines[below - 1], rest[0]))
+    # a last comment with as many words as the table has columns names them
     named = len(names) == len(first) > 1 and any(map(NUMERAL.fullmatch, first))
     return below - named, sum(told[: below - named])
 
@@ -204,6 +206,7 @@ def cleaned(table: Any) -> Any:
             continue
         column = pc.utf8_ltrim(column, " ")
         bare = pc.replace_substring_regex(column, '^"(.*)" *$', r"\1")
+        # only where quotes were taken off: text of letters stays text
         if not bare.equals(column):
             with contextlib.suppress(pyarrow.ArrowInvalid):
                 bare = bare.cast(pyarrow.float64())

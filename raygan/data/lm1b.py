@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from raygan.data.base import DataComponent, Samples, freeze
-from raygan.data.room import read_stream, within_room
+from raygan.data.free_memory import read_stream, within_room
 from raygan.data.search import find
 from raygan.data.split import fingerprint
 from raygan.errors import DataError

@@ -22,12 +22,12 @@ from raygan.data.asking import OTHERS, Doubt, is_answered
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
+from raygan.data.free_memory import check_room
 from raygan.data.keeping import LARGE
 from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes, beside
 from raygan.data.npy_format import Entry, Further, check_whole, header, stored
 from raygan.data.record import Array, Read, Record
-from raygan.data.room import check_room
 from raygan.data.rows import Rows
 from raygan.data.search import must_be_file
 from raygan.data.stored import Stored, part_rows

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from raygan.data import keeping
 from raygan.data.files import Named, PictureSettings, stack_images
+from raygan.data.free_memory import check_room
 from raygan.data.record import Read, Record
-from raygan.data.room import check_room
 from raygan.data.shards import Shard, check_alike, opened, shards
 from raygan.data.table import Streamed, TableComponent, column_classes, parted
 from raygan.errors import DataError

@@ -80,7 +80,7 @@ class Part:
     """Mean and deviation of each column, where its reader has scaled by them."""
 
     def plain(self) -> dict[str, Any]:
-        """For run.json."""
+        """What run.json keeps of it; `of` is the inverse."""
         return {
             **asdict(self),
             "shape": list(self.shape),
@@ -89,7 +89,7 @@ class Part:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Part:
-        """From run.json."""
+        """A part out of what run.json has of it."""
         shape, scaling = tuple(values["shape"]), Scaling.of(values.get("scaling"))
         return Part(**{**values, "shape": shape, "scaling": scaling})
 
@@ -157,5 +157,5 @@ def rescaled(array: Array, own: Scaling | None, common: Scaling | None) -> Array
 
 
 def with_labels(labels: Index | None, which: Index) -> Index | None:
-    """Of these samples only."""
+    """The labels (N,) of the samples `which`; None where there are none."""
     return None if labels is None else labels[which]

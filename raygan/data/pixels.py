@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raygan.data.cut_off import check_end
+from raygan.data.free_memory import check_room
+from raygan.data.pillow_fixes import Written
 from raygan.data.record import Array
-from raygan.data.room import check_room
-from raygan.data.written import Written
 from raygan.errors import DataError
 
 if TYPE_CHECKING:

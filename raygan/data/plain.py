@@ -13,12 +13,12 @@ import torch
 
 from raygan.data.arrays import ArraySettings, as_samples, check_numbers
 from raygan.data.base import Array, Samples
-from raygan.data.cells import spoken
+from raygan.data.cells import column_text
 from raygan.data.features import features
+from raygan.data.free_memory import check_room, within_room
 from raygan.data.label_column import LEAVE_OUT
 from raygan.data.pixels import pixels
 from raygan.data.record import Record
-from raygan.data.room import check_room, within_room
 from raygan.data.split import SplitData
 from raygan.data.table import columns
 from raygan.data.tensors import plain
@@ -99,7 +99,7 @@ def _framed(where: str, frame: Any, record: Record) -> Array:
     good = features(table)
     if odd := [name for name in table.column_names if name not in good]:
         raise DataError(
-            f"data: {where}: column {spoken(table, odd[0])} may be no feature. Give"
+            f"data: {where}: column {column_text(table, odd[0])} may be no feature. Give"
             f" {', '.join(good[:20]) or 'columns of numbers'} only, or an array of what you mean:"
             " frame[COLUMNS].to_numpy()."
         )
@@ -150,6 +150,7 @@ def _stacked(where: str, dataset: Any, record: Record) -> Array:
 def _sample(where: str, index: int, item: Any, record: Record) -> Array:
     if isinstance(item, torch.Tensor):
         return plain_numbers(f"data: {where}[{index}]", item)
+    # torch's data sets give (image, label) pairs: which of it is the sample is not guessed
     if isinstance(item, tuple | list | dict | str | bytes) or item is None:
         inner = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise DataError(

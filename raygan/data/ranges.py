@@ -46,10 +46,10 @@ def span_of(scale: str) -> Span | None:
     return span if span and 0 < span[1] - span[0] < np.inf else None
 
 
-def spoken(span: Span) -> str:
+def range_text(span: Span) -> str:
     """As a setting has it.
 
-    >>> spoken((0.0, 65535.0)), spoken((-0.5, 1.0))
+    >>> range_text((0.0, 65535.0)), range_text((-0.5, 1.0))
     ('0..65535', '-0.5..1')
     """
     return "..".join(f"{end:.15g}" for end in span)
@@ -103,7 +103,7 @@ def check_within(where: str, scale: str, span: Span, found: Facts, hair: float =
     if not found.within(span, hair):
         raise DataError(
             f"{where} holds {found.low:.9g}..{found.high:.9g}: data.scale: {scale} needs"
-            f" {spoken(span)}. Set data.scale: standard, or LOW..HIGH that they lie in."
+            f" {range_text(span)}. Set data.scale: standard, or LOW..HIGH that they lie in."
         )
 
 
@@ -159,7 +159,7 @@ def asked(where: str, dtype: np.dtype[np.generic], found: Facts) -> Unsure:
         ),
         None,
     )
-    first = "bytes" if span == BYTES else spoken(span) if span else ""
+    first = "bytes" if span == BYTES else range_text(span) if span else ""
     guess = f"{first} ({span[0]:g} to -1, {span[1]:g} to 1), " if span else ""
     return Unsure(
         f"{where} holds {dtype} pictures of {low:.9g}..{high:.9g}: no range that a picture has for"

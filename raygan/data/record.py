@@ -23,7 +23,7 @@ NAMED = 5
 
 @dataclass
 class Record:
-    """Counts, names and reasons."""
+    """What a reader has done: counts, names and reasons."""
 
     source: str
     recognised: str = ""
@@ -47,11 +47,11 @@ class Record:
     """
 
     def convert(self, what: str, count: int = 1) -> None:
-        """Something was changed."""
+        """Note that so many samples were changed in this way."""
         self.converted[what] = self.converted.get(what, 0) + count
 
     def skip(self, why: str, name: object) -> None:
-        """Something was left out."""
+        """Note one more that was left out, by its reason."""
         self.skipped[why] = self.skipped.get(why, 0) + 1
         if len(known := self.names.setdefault(why, [])) < NAMED:
             known.append(printable(name))
@@ -76,7 +76,7 @@ class Record:
         return out + [f"data kept: {printable(self.kept)}"] * bool(self.kept)
 
     def plain(self) -> dict[str, Any]:
-        """For run.json."""
+        """What run.json keeps of it."""
         return {
             "source": printable(self.source),
             "recognised": self.recognised,
@@ -110,7 +110,7 @@ class Scaling:
         return out
 
     def plain(self) -> dict[str, list[float]]:
-        """For run.json."""
+        """What run.json keeps of it; `of` is the inverse."""
         return {"offset": list(self.offset), "factor": list(self.factor)}
 
     @staticmethod

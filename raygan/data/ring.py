@@ -20,7 +20,7 @@ class Ring(DataComponent):
     held_out: int = Field(10_000, gt=0, description="Held-out points.")
 
     def load(self, seed: int) -> Samples:
-        """Points (N, 2)."""
+        """Training and held-out points (N, 2) with their modes; the same of a seed."""
         # a linspace with both ends would have M-1 modes
         angle = 2 * np.pi * np.arange(self.modes) / self.modes
         means = (self.radius * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)

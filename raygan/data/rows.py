@@ -70,12 +70,12 @@ class Rows:
 
     @property
     def ndim(self) -> int:
-        """As an array's."""
+        """The number of axes, as an array has it."""
         return len(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """As an array's."""
+        """Bytes of all rows once they are read."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def map(self, change: Callable[[Array], Array]) -> Rows:

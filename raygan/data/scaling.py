@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from raygan.data.digits import check_apart
 from raygan.data.pixels import Background, behind
+from raygan.data.precision import check_apart
 from raygan.data.ranges import (
     BYTES,
     DEEP,
@@ -27,8 +27,8 @@ from raygan.data.ranges import (
     dark,
     facts,
     guessed,
+    range_text,
     span_of,
-    spoken,
 )
 from raygan.data.record import Array, Record, Scaling
 from raygan.data.rows import Rows
@@ -63,11 +63,12 @@ def scaled_points(
                 " standard."
             )
         made = rows.map(lambda part: part.astype(np.float32))
+        # float32 has 7 digits: numbers that differ must not become one
         check_apart(where, scale, rows, made)
         return made, None
     if span := span_of(scale):
         check_within(where, scale, span, found)
-        told, made = spoken(span), signed(rows, span)
+        told, made = range_text(span), signed(rows, span)
         check_apart(where, scale, rows, made)
         record.convert(f"{told} scaled to -1..1; samples come back as {told}", len(rows))
         return made, way_back(span)
@@ -163,7 +164,7 @@ def scaled_pictures(
     else:
         span, how = guessed(where, rows.dtype, found)
         if rows.dtype != np.bool_:
-            record.scale = "bytes" if span == BYTES else spoken(span)
+            record.scale = "bytes" if span == BYTES else range_text(span)
         if how:
             record.convert(how, len(rows))
     if holes:
@@ -173,16 +174,16 @@ def scaled_pictures(
     # asked before they are clipped, which makes floats of them
     integers = rows.dtype.kind in "biu"
     if found.low < span[0] or found.high > span[1]:
-        record.convert(f"numbers a hair outside {spoken(span)} clipped", outside(rows, span))
+        record.convert(f"numbers a hair outside {range_text(span)} clipped", outside(rows, span))
         rows = rows.map(lambda part: part.clip(*span))
     # whole numbers from 0 on are bytes, which take a quarter of the memory
     if span[0] == 0 and (integers or (span == BYTES and found.whole)):
         if scale not in ("auto", "bytes"):
-            record.convert(f"{spoken(span)} scaled to 0..255", len(rows))
+            record.convert(f"{range_text(span)} scaled to 0..255", len(rows))
         # as floats of the same range: samples come back in the units that were given
         return as_bytes(rows, span), None if span in (*USUAL, DEEP) else way_back(span)
     if scale not in ("auto", "bytes", "none"):
-        record.convert(f"{spoken(span)} scaled to -1..1", len(rows))
+        record.convert(f"{range_text(span)} scaled to -1..1", len(rows))
     return signed(rows, span), None if span in USUAL else way_back(span)
 
 
@@ -205,7 +206,7 @@ def outside(rows: Rows, span: Span) -> int:
 
 
 def as_bytes(rows: Rows, span: Span) -> Rows:
-    """0..HIGH as 0..255."""
+    """Rows in the range `span` as 0..255."""
     return rows.map(lambda part: in_bytes(part, span))
 
 

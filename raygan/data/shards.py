@@ -44,7 +44,7 @@ class Shard:
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """How many rows the file has."""
         return int(self.file.metadata.num_rows)
 
     def read(self, columns: list[str] | None = None) -> Any:

@@ -74,17 +74,17 @@ class Stored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's."""
+        """The shape (N, ...), as an array has it."""
         return (len(self), *self.sample)
 
     @property
     def ndim(self) -> int:
-        """As an array's."""
+        """The number of axes, as an array has it."""
         return 1 + len(self.sample)
 
     @property
     def nbytes(self) -> int:
-        """As an array's."""
+        """Bytes of all samples, were they in memory."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def take(self, which: Array) -> Stored:

@@ -19,7 +19,7 @@ class Swissroll(DataComponent):
     held_out: int = Field(10_000, gt=0, description="Held-out points.")
 
     def load(self, seed: int) -> Samples:
-        """Points (N, 2)."""
+        """Training and held-out points (N, 2); the same of a seed."""
         parts = []
         for stream, count in enumerate((self.train, self.held_out)):
             rng = np.random.default_rng([seed, stream])

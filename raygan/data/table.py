@@ -17,12 +17,12 @@ from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
 from raygan.data.asking import COLUMNS, Doubt, is_answered
-from raygan.data.cells import advice, spoken
-from raygan.data.digits import check_kept
+from raygan.data.cells import advice, column_text
 from raygan.data.features import features, is_list, is_number
 from raygan.data.files import FileComponent
 from raygan.data.first_row import is_text
 from raygan.data.labels import as_classes
+from raygan.data.precision import check_kept
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows, regrouped
 from raygan.data.stored import part_rows
@@ -30,7 +30,7 @@ from raygan.errors import DataError
 
 
 class TableComponent(FileComponent, ArraySettings):
-    """A row a sample."""
+    """What data sets of tables share: a row is a sample."""
 
     column: str | None = Field(
         None,
@@ -74,7 +74,7 @@ class Streamed:
 
     @property
     def column_names(self) -> list[str]:
-        """As a table's."""
+        """The names of the columns, as a table has them."""
         return list(self.schema.names)
 
     def select(self, names: list[str]) -> Any:
@@ -84,7 +84,7 @@ class Streamed:
         return pyarrow.Table.from_batches(self.batches(names))
 
     def drop_columns(self, names: list[str]) -> Streamed:
-        """Without these columns."""
+        """The same table without these columns."""
         import pyarrow
 
         left = [field for field in self.schema if field.name not in names]
@@ -167,7 +167,7 @@ def columns(where: str, table: Any, asked: str | None, record: Record) -> Array 
         return lists(where, names[0], table.column(names[0]))
     if text := [n for n in names if not is_number(table.schema.field(n).type)]:
         raise DataError(
-            f"{where}: column {spoken(table, text[0])} holds no numbers."
+            f"{where}: column {column_text(table, text[0])} holds no numbers."
             f" {advice(table, text[0]) or 'Set data.column to columns of numbers.'}"
         )
     found = [numbers(where, name, table.column(name)) for name in names]
@@ -199,16 +199,16 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
     may = good or lone[:1] or [n for n in there if is_number(table.schema.field(n).type)]
     if not may:
         raise DataError(
-            f"{where}: no column of numbers: {spoken(table, odd[0])}."
+            f"{where}: no column of numbers: {column_text(table, odd[0])}."
             f" {advice(table, odd[0]) or 'Set data.column to columns of numbers.'}"
         )
     # without a column of numbers one would train on what a damaged cell has left
     if told := next((n for n in odd if advice(table, n)), None):
         raise DataError(
-            f"{where}: column {spoken(table, told)} may be no feature. {advice(table, told)}"
+            f"{where}: column {column_text(table, told)} may be no feature. {advice(table, told)}"
         )
     raise (Doubt if plain else DataError)(
-        f"{where}: column {spoken(table, odd[0])} may be no feature. Set"
+        f"{where}: column {column_text(table, odd[0])} may be no feature. Set"
         f" data.column: {','.join(may)}, or others of: {', '.join(there[:20])}."
     )
 

@@ -13,10 +13,10 @@ from pydantic import Field
 from raygan.data.arrays import ArraySettings
 from raygan.data.base import For
 from raygan.data.files import FileComponent, PictureSettings, folder_classes, stack_images
+from raygan.data.free_memory import check_room
 from raygan.data.npz import Npz
 from raygan.data.pixels import SUFFIXES
 from raygan.data.record import Read, Record
-from raygan.data.room import check_room
 from raygan.data.search import must_be_file
 from raygan.data.walking import unwanted
 from raygan.errors import DataError

@@ -41,7 +41,7 @@ def signal(j_d: Values, j_c: Values) -> Values:
 
 
 def softmax(values: Values) -> Values:
-    """(K,), sums to 1."""
+    """The softmax of values (K,): (K,), which sums to 1."""
     return np.asarray(np.exp(values - _log_sum_exp(values)))
 
 

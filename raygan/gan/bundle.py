@@ -17,7 +17,7 @@ from raygan.gan.types import State
 
 
 def pack(state: State) -> bytes:
-    """State -> bytes."""
+    """A state as the bytes of one safetensors file."""
     tensors = {k: v.contiguous() for k, v in state.items() if isinstance(v, Tensor)}
     plain = {k: v for k, v in state.items() if not isinstance(v, Tensor)}
     return save(tensors, metadata={"plain": json.dumps(plain)})

@@ -30,6 +30,7 @@ def chosen(asked: str, granted: Sequence[int | str] | None = None) -> torch.devi
     """The device of `config.device`, in a process that Ray gave the GPUs `granted`; None: in one
     without Ray, which may use what is there. Raises InfeasibleError.
     """
+    # Ray's word counts: what it gave to others is not taken, whatever torch sees
     if asked == "cpu" or (asked == "auto" and granted is not None and not granted):
         return CPU
     kind = accelerator()
@@ -138,6 +139,7 @@ def death_of(error: BaseException) -> tuple[str, str] | None:
         return "oom", memory_line(text)
     if isinstance(error, MemoryError) or HOST_OOM in text:
         return "oom", "out of memory on its machine; lower num_pairs or network widths"
+    # an older torch has no such class; isinstance of () is never true
     accelerator_error = getattr(torch, "AcceleratorError", ())
     if isinstance(error, accelerator_error) or (
         isinstance(error, RuntimeError) and LOST.search(text)
@@ -161,6 +163,7 @@ batch_size, network widths or the pairs on a GPU'
         "free": rf"of which {size}",
         "cap": rf"{size} allowed",
     }
+    # torch words this anew now and then: what is not found is left out, the advice stays
     found = {name: re.search(pattern, text) for name, pattern in patterns.items()}
     facts = ", ".join(f"{name} {match[1]}" for name, match in found.items() if match)
     gpu = re.search(r"\bGPU (\d+)", text)

@@ -21,6 +21,7 @@ def mean(
     stack = np.stack(wide)
     cut = [list(pieces(network, v)) for v in wide]
     real = [r for _, r in cut[0]]
+    # the usual network, with no counter or mask in it: no places have to be looked up
     if all(real):
         return _middle(stack, weights)
     out = wide[0].copy()

@@ -60,5 +60,5 @@ def put(tensors: Sequence[Tensor], raw: Sequence[Tensor]) -> None:
 
 
 def as_bytes(tensor: Tensor) -> Tensor:
-    """(bytes,), as they lie."""
+    """A tensor's numbers as bytes (bytes,), in the order in which they lie."""
     return tensor.contiguous().reshape(-1).view(torch.uint8)

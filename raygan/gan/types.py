@@ -129,7 +129,7 @@ class Board(Protocol):
 
 
 class Player(Protocol):
-    """Anything that trains."""
+    """Anything that trains and can be saved."""
 
     @property
     def name(self) -> str:
@@ -137,7 +137,7 @@ class Player(Protocol):
 
     @property
     def step(self) -> int:
-        """Generator updates done."""
+        """How many generator updates it has done."""
 
     @property
     def beats(self) -> int:

@@ -244,7 +244,7 @@ def fill(targets: Sequence[Tensor], words: Sequence[Vector]) -> None:
 
 
 def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
-    """A contiguous tensor's memory."""
+    """The memory of a contiguous tensor, as bytes (bytes,)."""
     out: npt.NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
     return out
 

@@ -133,7 +133,7 @@ class LossComponent(Component):
         return weight * (norms - 1).square().mean(-1)
 
     def after_d_step(self, d: nn.Module) -> None:
-        """Nothing to do."""
+        """Called after each update of D; most losses have nothing to do."""
 
 
 def penalises(loss: LossComponent) -> bool:

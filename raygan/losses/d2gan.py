@@ -27,7 +27,7 @@ class D2gan(LossComponent):
 
     @property
     def num_judges(self) -> int | None:
-        """D1 and D2."""
+        """Two: D1 likes real samples, D2 generated ones."""
         return 2
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class Gman(LossComponent):
 
     @property
     def num_judges(self) -> int | None:
-        """Any number."""
+        """Any number of discriminators will do."""
         return None
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -21,5 +21,5 @@ class Hinge(LossComponent):
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """-E D(G(z))."""
+        """-E D(G(z)) of logits (N,): a scalar."""
         return -fake.mean()

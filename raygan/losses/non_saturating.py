@@ -20,5 +20,5 @@ class NonSaturating(LossComponent):
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """-log D(G(z))."""
+        """-E log sigmoid(D(G(z))) of logits (N,): a scalar."""
         return F.softplus(-fake).mean()  # -log sigmoid(D(x))

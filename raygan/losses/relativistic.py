@@ -22,11 +22,11 @@ class Relativistic(LossComponent):
     critic: ClassVar[bool] = True
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """E softplus(-(D(x) - D(G(z))))."""
+        """E softplus(-(D(x) - D(G(z)))) of logits (N,): a scalar."""
         return F.softplus(fake - real).mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """E softplus(-(D(G(z)) - D(x)))."""
+        """E softplus(-(D(G(z)) - D(x))) of logits (N,): a scalar."""
         # constants there (`steps.on_real`): G moves its own logits only
         assert real is not None, "needs_real"
         return F.softplus(real - fake).mean()

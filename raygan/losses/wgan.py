@@ -25,7 +25,7 @@ class Wgan(LossComponent):
         return fake.mean() - real.mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """-E D(G(z))."""
+        """-E D(G(z)) of values (N,): a scalar."""
         return -fake.mean()
 
     def after_d_step(self, d: nn.Module) -> None:

@@ -27,7 +27,7 @@ class WganGp(LossComponent):
         return fake.mean() - real.mean()
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        """-E D(G(z))."""
+        """-E D(G(z)) of values (N,): a scalar."""
         return -fake.mean()
 
     def penalty_points(self, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:

@@ -26,7 +26,7 @@ TARGET = 0.65
 
 @dataclass(frozen=True)
 class Ais:
-    """How it is run."""
+    """How annealed importance sampling is run."""
 
     variance: float = 0.025
     chains: int = 16

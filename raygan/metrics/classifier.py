@@ -39,18 +39,18 @@ class DigitNet(nn.Module):
         self.head = nn.Linear(48, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, 48)."""
+        """The last hidden layer of images (N, 1, 28, 28): (N, 48)."""
         out: Tensor = self.body(x)
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 10)."""
+        """Logits of images (N, 1, 28, 28): (N, 10)."""
         out: Tensor = self.head(self.body(x))
         return out
 
 
 def artefact(name: str) -> Path:
-    """The classifier's file."""
+    """Where the classifier's weights lie."""
     return ARTEFACTS / f"cnn-{name}.safetensors"
 
 

@@ -31,7 +31,7 @@ def kde_log_density(at: Points, centres: Points, bandwidth: float) -> npt.NDArra
 
 
 def _squared(at: Points, centres: Points) -> npt.NDArray[np.float64]:
-    """Squared distances (N, K)."""
+    """Squared distances (N, K) of points to centres, never below 0."""
     a, c = at.astype(np.float64), centres.astype(np.float64)
     # max(., 0): rounding may leave a little less than nothing
     squared = (a**2).sum(1)[:, None] + (c**2).sum(1)[None] - 2 * a @ c.T

@@ -44,7 +44,7 @@ def share_taken_for_real(
 
 @dataclass(frozen=True)
 class Score:
-    """One generator's GAM-II."""
+    """The GAM-II of one generator."""
 
     average: float
     interval: tuple[float, float] | None

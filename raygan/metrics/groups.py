@@ -48,6 +48,7 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
             f"samples = {samples}: coverage_c needs {LEAST} generated samples. Raise"
             " evaluation.samples (or --samples)."
         )
+    # a sample that is shorter than an n-gram has none: nothing would be compared
     if "ngrams" in groups and data.text and (length := data.shape[-1]) < max(ORDERS):
         raise ConfigError(
             f"data.length = {length}: js{max(ORDERS)} counts {max(ORDERS)} characters in a row, and"
@@ -60,6 +61,7 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
         "classes": data.classifier is None or data.stack != 1,
         "labels": data.held_out_labels is None or data.stack != 1,
     }
+    # nobody holds all real samples: only what can be put together from parts is left
     if not data.whole:
         unfit |= {group: group not in BY_PART for group in GROUPS}
     for group in groups:

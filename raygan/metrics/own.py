@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from torch import Tensor
 
 from raygan.config import Component, Config, load_component
+from raygan.errors import error_line
 from raygan.own.contained import contained
 from raygan.own.names import label, short
 from raygan.own.settings import parameters, with_settings
@@ -32,17 +33,18 @@ class PlainMetric(MetricComponent):
     made_of: ClassVar[Any]
 
     def measure(self, samples: Tensor, held_out: Tensor) -> float | Mapping[str, float]:
-        """Call it."""
+        """Call the user's function on samples and held-out data."""
         kind = type(self)
         settings = {name: getattr(self, name) for name in kind.model_fields}
         if inspect.isclass(kind.made_of):
             made: Any = kind.made_of(**settings)
             return made(samples, held_out)  # type: ignore[no-any-return]
+        # whatever the user's function gives: `_number` looks at it
         return kind.made_of(samples, held_out, **settings)  # type: ignore[no-any-return]
 
 
 def lacks(thing: object) -> str:
-    """What a class needs."""
+    """Which method a metric needs and has not; "" where none is missing."""
     return "" if fits(thing) else "__call__"
 
 
@@ -94,9 +96,7 @@ def measured(
             scores |= found
         # of any kind, an end of the program too: watching never stops training
         except (Exception, SystemExit) as error:
-            failed[label(metric.name)] = (
-                f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-            )
+            failed[label(metric.name)] = error_line(error)
     return scores, failed
 
 

@@ -122,6 +122,7 @@ class Suite:
             return density_scores(fake.numpy(), self.real.numpy())
         if group in ("modes", "classes"):
             assert self.classifier is not None, "refused in __init__"
+            # each channel of a stacked sample is a digit of its own
             p = probabilities(self.classifier[0], fake.reshape(-1, 1, *fake.shape[2:]))
             return (
                 class_scores(p)
@@ -175,7 +176,7 @@ class Suite:
         return {name: math.nan if name in against else value for name, value in scores.items()}
 
     def trained_on(self) -> Tensor:
-        """Distinct real training samples."""
+        """Distinct real training samples, as many as generated ones are scored."""
         return self.data.real_batch(self.n_fake, torch.Generator().manual_seed(2))
 
 

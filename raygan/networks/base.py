@@ -158,7 +158,7 @@ class Category(nn.Module):
         return torch.cat([chosen, rest], -1)
 
     def extra_repr(self) -> str:
-        """Its size."""
+        """The number of categories, as torch prints it."""
         return str(self.count)
 
 
@@ -185,7 +185,7 @@ class Tuned(nn.Sequential):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As Sequential."""
+        """As torch's Sequential, in bfloat16 where that was asked for."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             # layer by layer: a convolution keeps the layout that it is given, a reshape does not
             for layer in self:

@@ -86,7 +86,7 @@ class Fourier(nn.Module):
         return features(x, self.frequencies)
 
     def extra_repr(self) -> str:
-        """Its size."""
+        """The shape of the frequencies, as torch prints it."""
         return "{}, {}".format(*self.frequencies.shape)
 
 

@@ -22,7 +22,7 @@ METHODS = ("generator", "discriminator")
 
 
 class PlainNetwork(NetworkComponent):
-    """Forwards to it."""
+    """A component that forwards to the user's object."""
 
     made_of: ClassVar[Any]
     """The user's class, or module."""
@@ -70,7 +70,7 @@ def lacks(thing: object) -> str:
 
 
 def fits(thing: object) -> bool:
-    """Has it both methods?"""
+    """Has the object both methods that it needs?"""
     return not lacks(thing)
 
 

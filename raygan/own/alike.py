@@ -247,6 +247,7 @@ def _same_array(a: Any, b: Any, shapes: bool) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     """By its own word; True where it has none, or none that is a yes or a no."""
     try:
+        # a user's class may compare with anything, and with another result than a bool
         return type(a).__eq__ is object.__eq__ or bool(a == b)  # type: ignore[comparison-overlap]
     except Exception:
         return True

@@ -25,7 +25,7 @@ def place(error: BaseException) -> str:
     return found[-1] if found else ""
 
 
-def said(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
     """Its kind and its words, in a line."""
     error = getattr(error, "cause", None) or error
     last = str(error).strip().splitlines()[-1:] if len(str(error)) > 400 else [str(error)]
@@ -46,5 +46,5 @@ def calling(kind: str, name: str, what: str) -> Iterator[None]:
             raise
         at = place(error)
         raise ConfigError(
-            f"{kind} {label(name)}: {what} raises {said(error)}{at and f' ({at})'}. Mend it."
+            f"{kind} {label(name)}: {what} raises {last_line(error)}{at and f' ({at})'}. Mend it."
         ) from error

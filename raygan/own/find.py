@@ -109,6 +109,7 @@ def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
     """(name, class) of the one part of this kind. Raises ConfigError for none, and for several."""
     things = dict(_own(module))
     found = [n for n, t in things.items() if _is_kind(kind, t)]
+    # a base class that lacks methods is no part, unless there is nothing else
     whole = [n for n in found if not inspect.isabstract(things[n])] or found
     plain = [] if whole else [n for n, t in things.items() if kind_of(t) == "" and _fits(kind, t)]
     if not whole and not plain and _fits(kind, module):
@@ -143,6 +144,7 @@ def as_class(kind: str, thing: Any, name: str, where: str) -> Any:
                 f" {'it' if len(missing) == 1 else 'them'}."
             )
         return thing
+    # a good part behind the wrong flag: the right one is named
     if other := kind_of(thing):
         raise ConfigError(f"{kind}: {where} is a {other}, not a {kind}. Give it as --{other}.")
     if _fits(kind, thing):

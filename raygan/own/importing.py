@@ -18,9 +18,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, error_line
 from raygan.own.names import Name
-from raygan.own.source import PREFIX, SOURCES, Source, read_module, said
+from raygan.own.source import PREFIX, SOURCES, Source, read_module
 
 LOADING: ContextVar[str] = ContextVar("LOADING", default="")
 """The file of the part that is being imported; "" most of the time."""
@@ -95,7 +95,7 @@ def import_part(kind: str, name: Name, source: Source) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         # of any kind: whatever a user's file does when it is imported, an end of the program too
-        raise ConfigError(f"{kind}: {_at(source, error)}: {said(error)}. Mend it.") from None
+        raise ConfigError(f"{kind}: {_at(source, error)}: {error_line(error)}. Mend it.") from None
 
 
 def import_again(kind: str, name: Name, source: Source) -> ModuleType:
@@ -173,6 +173,7 @@ class _Finder:
     def find_spec(
         self, module: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
+        # the usual import, of anything: nothing is looked up for it
         if not module.startswith(PREFIX):
             return None
         top, *inner = module.split(".")
@@ -197,14 +198,14 @@ class _Finder:
 
     @classmethod
     def install(cls) -> None:
-        """Once a process."""
+        """Make imports find registered texts; once a process."""
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             # last: a name that somebody has installed is theirs
             sys.meta_path.append(cls())
 
 
 class _Loader(importlib.abc.Loader):
-    """Executes one text."""
+    """Executes the one text that was hashed."""
 
     def __init__(self, source: Source, name: str) -> None:
         self.source = source

@@ -152,6 +152,6 @@ def luggage(values: Mapping[str, Any]) -> list[Source]:
 
 
 def unpack(sources: list[Source]) -> None:
-    """They have arrived."""
+    """Sources have arrived with a pickled config: register them."""
     for source in sources:
         register(source)

@@ -11,7 +11,7 @@ import functools
 from importlib import metadata
 from typing import Any
 
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, error_line
 from raygan.own.find import as_class
 
 GROUPS = {
@@ -61,7 +61,7 @@ def installed(kind: str, name: str) -> Any | None:
         thing = point.load()
     except (Exception, SystemExit) as error:
         # of any kind: somebody else's package
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        said = error_line(error)
         raise ConfigError(
             f"{kind}: {name} ({point.value}) cannot be loaded ({said}). Mend or remove its package."
         ) from None

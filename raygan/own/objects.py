@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, error_line
 from raygan.own.alike import NOT_THERE, difference
 from raygan.own.excerpt import from_script
 from raygan.own.find import settle
@@ -33,7 +33,7 @@ from raygan.own.importing import import_again, register
 from raygan.own.names import DIGITS, Name, is_own, label, name_by_module, split
 from raygan.own.script import reached
 from raygan.own.settings import parameters
-from raygan.own.source import OBJECTS, PREFIX, SOURCES, is_installed, said
+from raygan.own.source import OBJECTS, PREFIX, SOURCES, is_installed
 
 ONE = {"network": "network", "loss": "loss", "data": "data", "strategy": "strategy"}
 
@@ -71,6 +71,7 @@ def spec_of(kind: str, thing: Any, given: Given) -> Any:
     if isinstance(thing, BaseModel):
         name, again = _reference(kind, type(thing))
         return _alike(kind, thing, again, {"name": name, **thing.model_dump(mode="json")})
+    # keywords are settings; what was given by position has no name to be written under
     if isinstance(thing, functools.partial) and not thing.args:
         return {"name": _reference(kind, thing.func)[0], **thing.keywords}
     if kind == "data" and not inspect.isclass(thing):
@@ -110,7 +111,7 @@ def _alike(kind: str, thing: Any, again: Any, spec: dict[str, Any]) -> dict[str,
         # of any kind: whatever a user's constructor does
         raise ConfigError(
             f"{kind}: {what} cannot be made again with its settings, as each worker makes it"
-            f" ({said(error)}). Give class and settings: {kind}={{'name': {what}, ...}}."
+            f" ({error_line(error)}). Give class and settings: {kind}={{'name': {what}, ...}}."
         ) from None
     if found := difference(thing, made, ""):
         raise ConfigError(

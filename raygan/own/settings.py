@@ -32,6 +32,7 @@ def with_settings(
     """A class below `base` with a field for each parameter; `facts` become its attributes."""
     fields: dict[str, Any] = {}
     for parameter in parameters(call, skip).values():
+        # `...` is pydantic's word for a setting that has to be given
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (
             _type(parameter.annotation),

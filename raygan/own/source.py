@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, error_line
 from raygan.own.names import DIGITS, Name
 from raygan.paths import include_hint
 
@@ -51,7 +51,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """In a config's names."""
+        """The start of the hash by which a config names it."""
         return self.sha256[:DIGITS]
 
     @property
@@ -165,11 +165,14 @@ def read_module(kind: str, module: str) -> Source:
     except ModuleNotFoundError as error:
         # of a parent
         if not f"{module}.".startswith(f"{error.name}."):
-            raise ConfigError(f"{kind}: module {module!r}: {said(error)}. Install it.") from None
+            raise ConfigError(
+                f"{kind}: module {module!r}: {error_line(error)}. Install it."
+            ) from None
     except (Exception, SystemExit) as error:
         # of a parent that does not import, whatever it does
         raise ConfigError(
-            f"{kind}: module {module!r} cannot be imported ({said(error)}). Mend or install it."
+            f"{kind}: module {module!r} cannot be imported ({error_line(error)}). Mend or install"
+            " it."
         ) from None
     # a file's name without a folder looks like a module's: x.tar
     if spec is None and Path(module).exists():
@@ -194,7 +197,3 @@ def is_installed(file: str) -> bool:
     paths = sysconfig.get_paths()
     folders = [paths[k] for k in ("purelib", "platlib", "stdlib")] + [site.getusersitepackages()]
     return any(Path(file).is_relative_to(folder) for folder in folders)
-
-
-def said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")

@@ -78,6 +78,7 @@ def source(kind: str, name: Name) -> Source:
     claims = CLAIMS.get(name.key, [])
     for found in claims:
         if (
+            # the very file that this user has named before, with the text that the run had
             (here := original(found)) is not None
             and here.sha256 == found.sha256
             and remembered(here.sha256)
@@ -103,6 +104,7 @@ def remember(code: Mapping[str, Mapping[str, Any]]) -> None:
         for record in code.values()
         if (sha := str(record.get("sha256", ""))) and not remembered(sha)
     ]
+    # nothing is opened: a home may be read-only, and all is noted already
     if not fresh:
         return
     try:
@@ -112,6 +114,7 @@ def remember(code: Mapping[str, Mapping[str, Any]]) -> None:
         with open(
             folder / NAMED,
             "a",
+            # through no link: the file decides which code may run
             opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o600),
         ) as file:
             file.write("".join(f"{sha}\n" for sha in fresh))
@@ -128,6 +131,7 @@ def remembered(sha256: str) -> bool:
     for nothing.
     """
     try:
+        # None without a home: a TypeError, which is a no
         named = state() / NAMED  # type: ignore[operator]
         with open(named, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW)) as file:
             # of the open file, not of its name: that may lead elsewhere a moment later

@@ -49,7 +49,7 @@ class Lesson:
             self.samples.unlink(missing_ok=True)
 
 
-def kept(config: Config) -> dict[str, Any]:
+def inherited(config: Config) -> dict[str, Any]:
     """What the student has from a run with this config."""
     mine = config.model_dump(mode="json")
     # of the run's own steps, or written by `resume --steps`: the student's schedule takes the
@@ -79,7 +79,7 @@ def lesson(
         "strategy": "independent", "num_pairs": 1, "seed": run.config.seed,
     }  # fmt: skip
     if preset is None and not files:
-        flags |= kept(run.config)
+        flags |= inherited(run.config)
     draft = resolve(preset, files or (), {**flags, **settings})
     name = name or fresh_name(run_dir, draft.config)
     check_name(name)

@@ -19,18 +19,18 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.audience import close_all, tell_trained
 from raygan.controller.bucket_copies import (
     typed,
 )
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.controller import Controller
-from raygan.controller.evaluator import attended
+from raygan.controller.evaluator import with_parts_of
 from raygan.controller.files import say
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.listener_guard import close_all, tell_trained
 from raygan.controller.mirror import mirror_of
 from raygan.controller.orders import Executor
 from raygan.controller.own_listeners import listeners_of
@@ -43,7 +43,7 @@ from raygan.errors import (
     StaleEpochError,
 )
 from raygan.gan.device import CPU
-from raygan.own.calling import place, said
+from raygan.own.calling import last_line, place
 from raygan.service.autopack import not_batched
 from raygan.service.measuring import measure
 from raygan.service.places import inline_device
@@ -98,7 +98,7 @@ def drive(
         tell_trained(listeners)
         # who has left has taken its part along
         members = with_data(controller.state.config)
-        known = measure(folder, attended(setup, members), end, inline)
+        known = measure(folder, with_parts_of(setup, members), end, inline)
     return Run(folder.path.resolve(), known)
 
 
@@ -242,7 +242,9 @@ def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganEr
     # a user's own code may end the program; Tune's way to end a trial is none of it
     if not isinstance(error, Exception | SystemExit) or not (at := place(error)):
         return end, None
-    told = RayganError(f"{at}: {said(error)}. It is in your own code; what was committed is kept.")
+    told = RayganError(
+        f"{at}: {last_line(error)}. It is in your own code; what was committed is kept."
+    )
     told.__cause__ = error
     return end, told
 
@@ -252,7 +254,7 @@ def part_lines(data: Samples) -> list[str]:
     return [f"data {part.line(pair)}" for pair, part in data.parts.items()]
 
 
-def told(data: Samples) -> dict[str, Any]:
+def data_facts(data: Samples) -> dict[str, Any]:
     """What run.json keeps of a reader's work: the record, and the way back to the data's units."""
     out: dict[str, Any] = {"reading": data.record.plain()} if data.record else {}
     return {**out, "scaling": data.scaling.plain()} if data.scaling else out

@@ -21,7 +21,7 @@ from raygan.errors import StaleEpochError
 from raygan.service.places import asking
 from raygan.service.runs.parquet import parquet
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejected import rejected
+from raygan.service.scores.rejection_score import rejected
 from raygan.strategies.base import Setup
 from raygan.strategies.sources import sources_of
 from raygan.watching import tell

@@ -204,7 +204,9 @@ def write_new(kind: str, name: str, to: Path) -> tuple[Path, Path]:
         "name": "".join(part[:1].upper() + part[1:] for part in name.split("_")),
     }
     paths = to / f"{name}.py", to / f"test_{name}.py"
+    # both before either is written: no part without its test
     for path in paths:
+        # a link that leads nowhere is somebody's, too
         if path.exists() or path.is_symlink():
             raise ConfigError(f"new: {path} exists. Take another name, or --to another folder.")
     if to.exists() and not to.is_dir():

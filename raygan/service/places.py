@@ -90,7 +90,7 @@ def room_for_actors(config: Config) -> int:
     """How many actors of this cluster, as it is or can become, can train at once; GPUs
     count where players may have them.
     """
-    from raygan.actors.outlook import outlook, total
+    from raygan.actors.capacity import outlook, total
 
     room = total(outlook(config.resources.scale).rooms(config.num_pairs))
     # One pair trains on one GPU at most (decision 79), so whole GPUs are counted.
@@ -99,7 +99,7 @@ def room_for_actors(config: Config) -> int:
 
 
 def check_placement(config: Config) -> None:
-    from raygan.actors.outlook import outlook
+    from raygan.actors.capacity import outlook
     from raygan.actors.placement import place_in
 
     placed = place_in(num_processes(config), config.resources, outlook(config.resources.scale))

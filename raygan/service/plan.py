@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from raygan.actors.outlook import Outlook, total
+from raygan.actors.capacity import Outlook, total
 from raygan.actors.placement import place_in
 from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineExecutor
@@ -205,6 +205,6 @@ def cluster_size(address: str, scale: bool = True) -> tuple[Outlook, str]:
     from raygan.actors.cluster import cluster
 
     with cluster(address, 80):
-        from raygan.actors.outlook import outlook
+        from raygan.actors.capacity import outlook
 
         return outlook(scale), f"cluster {named}"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from raygan.controller.async_record import FILE, sha
 from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.versions import differences
+from raygan.controller.run_format import differences
 from raygan.errors import NonFiniteError
 from raygan.service.replaying.attempts import Unreplayable, attempts, chained, start, step_of
 from raygan.service.replaying.board import Differs
@@ -67,13 +67,14 @@ def replay(run: Run) -> Verdict:
         verdict = Verdict(False, str(difference))
     except NonFiniteError as error:
         verdict = Verdict(False, f"differs: {error} In the run it was finite.")
+    # another processor or torch is the likelier reason, and is no fault of the record
     if not verdict.equal and (other := differences(run.info, provenance())):
         return Verdict(False, f"{verdict.text} (the run was made elsewhere: {'; '.join(other)})")
     return verdict
 
 
 def compared(last: Checkpoint, states: Mapping[str, bytes], how: str) -> Verdict:
-    """Every player's whole state."""
+    """Compare the whole state of every player with the checkpoint's, bit for bit."""
     for player, part in last.parts.items():
         if sha(states[player]) != sha(part):
             where = f"{player} at step {last.steps[player]}, its part of the last checkpoint"

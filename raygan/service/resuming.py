@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from raygan.config import Config, full_dump
-from raygan.controller.audience import tell_done
 from raygan.controller.bucket_copies import (
     shown,
     storage_of,
@@ -28,10 +27,11 @@ from raygan.controller.bucket_copies import (
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.files import refuse_unwritable
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Heard, Listener, as_listener
+from raygan.controller.listener_guard import tell_done
 from raygan.controller.run_folder import RunFolder, find_run
-from raygan.controller.versions import WARNING, compare, resumed
+from raygan.controller.run_format import WARNING, compare, resumed
 from raygan.data.base import Samples
 from raygan.errors import (
     CheckpointError,
@@ -80,16 +80,9 @@ def resume_run(
     # Before anything is read or written: with --strict another torch is a refusal, for lockstep
     # promises bits only on one machine with one set of versions.
     moved = compare(folder.path, info, here, strict)
-    config, changed = overrides or rooted(load_config(folder.path)), list[str]()
-    if new_code:
-        config, changed = other_code(folder.path, config)
-        trust.remember(config.code)
-    use_code(folder.path, config, trust_code)
-    trackers_of(config)  # refuses what is not installed
-    if extra_steps:
-        config = config.model_copy(update={"steps": config.steps + extra_steps})
-    # A rate that has fallen stays where it is: a longer run must not jump back up its schedule.
-    config, over = schedules.kept(load_config(folder.path), config, folder.path)
+    config, changed, over = _config_to_go_on(
+        folder.path, overrides, extra_steps, trust_code, new_code
+    )
     checkpoint, problems = newest_valid(folder.path)
     # None and no problem is a run that was cut before its first checkpoint: it begins again.
     if checkpoint is None and problems:
@@ -139,24 +132,48 @@ def resume_run(
         if extra_steps or overrides or changed:
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
-        step = checkpoint.step if checkpoint else 0
+        step, swapped = (
+            (checkpoint.step, checkpoint.extra.get("swapped", {})) if checkpoint else (0, {})
+        )
         # At once: whoever looks must not take the end of the life before for the end of this one.
         folder.status(
             status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
+            # the clock is for people: nothing is measured by it
             data=identity(data), **resumed(info, here, time.time(), step),  # noqa: TID251
         )  # fmt: skip
-        folder.event(
-            "resume", step, players=strategy_of(config).players(config),
-            swapped=checkpoint.extra.get("swapped", {}) if checkpoint else {},
-        )  # fmt: skip
-        if why:
-            folder.event("data", step, what=why)
-        for what in changed:
-            folder.event("code", step, what=what)
+        folder.event("resume", step, players=strategy_of(config).players(config), swapped=swapped)
+        _tell_changes(folder, step, why, changed)
         notes = {WARNING: moved, schedules.WARNING: over}
         return drive(
             config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes
         )
+
+
+def _config_to_go_on(
+    path: Path, overrides: Config | None, extra_steps: int, trust_code: bool, new_code: bool
+) -> tuple[Config, list[str], str]:
+    """(the config, what has changed in its own code, a line about its schedules; "" where there is
+    nothing to say). Raises ConfigError for code that may not run, or a tracker that is not there.
+    """
+    config, changed = overrides or rooted(load_config(path)), list[str]()
+    if new_code:
+        config, changed = other_code(path, config)
+        trust.remember(config.code)
+    use_code(path, config, trust_code)
+    trackers_of(config)  # refuses what is not installed
+    if extra_steps:
+        config = config.model_copy(update={"steps": config.steps + extra_steps})
+    # A rate that has fallen stays where it is: a longer run must not jump back up its schedule.
+    config, over = schedules.with_schedules_of(load_config(path), config, path)
+    return config, changed, over
+
+
+def _tell_changes(folder: RunFolder, step: int, data: str, code: Sequence[str]) -> None:
+    """What is no longer as the run began, as events: its data, its own code."""
+    if data:
+        folder.event("data", step, what=data)
+    for what in code:
+        folder.event("code", step, what=what)
 
 
 def with_members(config: Config, checkpoint: Checkpoint, path: Path) -> Config:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.listener import Listener, Running
 from raygan.errors import ConfigError, Interrupted
 from raygan.service.runs.run import Run
@@ -42,7 +42,7 @@ class Requests(Listener):
         self.stopping = False
 
     def begin(self, run: Running) -> None:
-        """Its folder is there."""
+        """The run's folder is there: whoever waits may look."""
         self.path = run.log.folder.path
         self.begun.set()
 
@@ -81,7 +81,7 @@ class Started:
 
     @property
     def running(self) -> bool:
-        """Does it go on?"""
+        """Is the run still going on?"""
         return not self._over.is_set()
 
     @property

@@ -33,7 +33,7 @@ from raygan.controller.journal import Journal
 from raygan.controller.listener import Heard, Listener
 from raygan.controller.new_run import NameTaken
 from raygan.controller.run_folder import RunFolder, find_run
-from raygan.controller.versions import born
+from raygan.controller.run_format import born
 from raygan.data.base import Samples
 from raygan.data.reading import stand_in
 from raygan.errors import (
@@ -46,7 +46,7 @@ from raygan.own import trust
 from raygan.own.importing import refuse_while_loading
 from raygan.own.names import label
 from raygan.service.autopack import settle
-from raygan.service.driving import drive, told
+from raygan.service.driving import data_facts, drive
 from raygan.service.places import (
     check_abroad,
     check_placement,
@@ -195,7 +195,7 @@ def _write(
     folder.status(
         id=uuid.uuid4().hex[:12], name=name, status="starting", **who(),
         created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
-        roster=strategy_of(config).players(config), alphabet=data.text, **told(data),
+        roster=strategy_of(config).players(config), alphabet=data.text, **data_facts(data),
         **born(provenance(), time.time()),  # noqa: TID251  shown only
         **({"packs": packs} if packs else {})
     )  # fmt: skip

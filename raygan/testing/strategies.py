@@ -77,7 +77,7 @@ class _Asked:
         return getattr(self._strategy, name)
 
     def decide(self, ready: Sequence[str], progress: Any, plan: Plan) -> list[Any]:
-        """The strategy's orders."""
+        """What the strategy orders, asked twice: both must be the same."""
         orders, again = (list(self._strategy.decide(ready, progress, plan)) for _ in range(2))
         need(orders == again, self._shown, "decide gives other orders when asked again",
               "Draw by plan.seed and the step only.")  # fmt: skip

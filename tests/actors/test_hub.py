@@ -20,7 +20,7 @@ import pytest
 from raygan.actors import hub as hub_module
 from raygan.actors.gauges import Gauges, Series
 from raygan.actors.hub import HubActor, Log
-from raygan.controller.lines import tail
+from raygan.controller.jsonl import tail
 from raygan.controller.run_folder import RunFolder
 from raygan.errors import ConfigError
 from raygan.service.views import follow as feed

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygan.actors.outlook import NodeType, Outlook, node_types, total
+from raygan.actors.capacity import NodeType, Outlook, node_types, total
 from raygan.actors.placement import fits, place, place_in
 from raygan.config import ResourcesConfig, resolve
 from raygan.errors import ConfigError, InfeasibleError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from raygan.actors import evaluating, scoring
+from raygan.actors import evaluator_process, scoring
 from raygan.actors.scoring import Scoring
 from raygan.actors.worker_group import EVALUATOR
 from raygan.controller.orders import Done, Evaluate, Scored
@@ -95,9 +95,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         scoring.ray, "wait", lambda refs, timeout: ([r for r in refs if r.result is not None], [])
     )
     monkeypatch.setattr(scoring.ray, "get", get)
-    monkeypatch.setattr(evaluating.Pulse, "beat", lambda self, actors, busy: None)
+    monkeypatch.setattr(evaluator_process.Pulse, "beat", lambda self, actors, busy: None)
     monkeypatch.setattr(
-        evaluating.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}"
+        evaluator_process.Pulse, "stack", lambda self, name: f"stack of {self._places[name]}"
     )
 
 
@@ -219,10 +219,10 @@ def test_one_that_hangs_or_takes_for_ever_is_ended_with_its_stack(
     house, scores = begun()
     ask(scores, "pair-00")
     with monkeypatch.context() as m:
-        m.setattr(evaluating.Pulse, "beat", lambda self, actors, busy: EVALUATOR)
+        m.setattr(evaluator_process.Pulse, "beat", lambda self, actors, busy: EVALUATOR)
         assert scores.look() == []
     with monkeypatch.context() as m:
-        m.setattr(evaluating, "SCORE_S", -1.0)
+        m.setattr(evaluator_process, "SCORE_S", -1.0)
         (lost,) = scores.look()
     assert "no score within" in lost.result.missing
     assert [(m.kind, m.stack) for m in scores.mishaps] == [("hang", "stack of ('here', 7)")] * 2

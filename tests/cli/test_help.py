@@ -11,6 +11,7 @@ from raygan.cli.completion import flags_of, script
 from raygan.cli.flags import parse
 from raygan.cli.settings import component_settings, settings_of, text_of
 from raygan.cli.shared_flags import Flag
+from raygan.cli.usage import help_text
 from raygan.components import KINDS, names
 from raygan.config import Config, PairGroup, full_dump, presets, resolve
 from raygan.errors import ConfigError
@@ -40,6 +41,13 @@ def test_every_verb_has_help_with_each_flag_its_text_and_an_example(
     for name, flag in VERBS[verb].flags.items():
         assert flag.text.endswith(".")
         assert f"--{name} {flag.value} {flag.text}".replace("  ", " ") in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_usage_line_breaks_within_brackets(verb: str) -> None:
+    for width in (60, 80, 100):
+        head = help_text(verb, width).partition("\n\n")[0]
+        assert all(line.count("[") == line.count("]") for line in head.splitlines()), head
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
+from raygan.controller.checkpoint_commit import best_step
 from raygan.controller.checkpoint_index import list_checkpoints, retain
-from raygan.controller.committing import best_step
 from raygan.controller.history import Entry, committed, read_head, read_journal
 from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.faults import full_disk
 from raygan.controller import log_writer as module
-from raygan.controller.lines import parse
+from raygan.controller.jsonl import parse
 from raygan.controller.log_writer import RESERVE, Telemetry
 from raygan.controller.run_folder import RunFolder, read_jsonl
 from raygan.controller.storage import LocalStorage

@@ -74,7 +74,7 @@ def append(world: World, driver: Driver, kind: str, content: object, fenced: boo
     return replace(world, journal=(*world.journal, (driver.epoch, kind, content)))
 
 
-def steps(world: World, fenced: bool) -> Iterator[World]:
+def steps(world: World, fenced: bool) -> Iterator[World]:  # noqa: C901  all moves side by side
     """Every next state."""
 
     def put(i: int, driver: Driver, of: World) -> World:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raygan.controller import lines as lines_module
+from raygan.controller import jsonl as jsonl_module
 from raygan.controller.files import STALE_S, sync_folder, write_within
 from raygan.controller.run_folder import (
     JsonLines,
@@ -131,7 +131,7 @@ def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_growing_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`watch` looks each second at logs of hours."""
     path, parsed, loads = tmp_path / "log.jsonl", list[bytes](), json.loads
-    monkeypatch.setattr(lines_module.json, "loads", lambda line: parsed.append(line) or loads(line))
+    monkeypatch.setattr(jsonl_module.json, "loads", lambda line: parsed.append(line) or loads(line))
     lines = JsonLines(path)
     assert lines.read() == []
     path.write_text('{"a": 1}\n{"a": 2}\n{"a"')

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raygan.controller import committing as module
+from raygan.controller import checkpoint_commit as module
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.checkpoint_assembly import Assembly, Cut
-from raygan.controller.committing import best_step
+from raygan.controller.checkpoint_commit import best_step
 from raygan.controller.journal import Journal
 from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Save

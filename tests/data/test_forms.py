@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, features
 
 from raygan.data import cut_off, pixels
-from raygan.data.written import Written
+from raygan.data.pillow_fixes import Written
 from tests.data.test_reader import read, refused
 
 RNG = np.random.default_rng(0)

@@ -26,7 +26,7 @@ from PIL import Image
 
 from raygan.cli import main, verbs
 from raygan.config import load_component
-from raygan.data import cache, cache_sources, keeping, kept, stored
+from raygan.data import cache, cache_listing, cache_sources, keeping, stored
 from raygan.data.base import Samples
 from raygan.data.files import FileComponent
 from raygan.data.stored import Stored
@@ -419,7 +419,7 @@ def test_the_cache_is_listed_and_emptied_by_age(
 ) -> None:
     for name in ("old", "new"):
         component("npz", saved_pictures(tmp_path / f"{name}.npz")).load(0)
-    old = next(k for k in kept.kept() if k.source.endswith("old.npz"))
+    old = next(k for k in cache_listing.cached_sources() if k.source.endswith("old.npz"))
     os.utime(old.path / "about.json", (0, 0))  # no start has read it for years
     (own_cache / "half.tmp").mkdir()
     assert verbs.data(["--cache"]) == 0
@@ -429,12 +429,12 @@ def test_the_cache_is_listed_and_emptied_by_age(
     assert verbs.data(["--clear-cache", "30"]) == 0
     assert "removed 1 decoded sources" in capsys.readouterr().out
     assert not old.path.exists()
-    (new,) = kept.kept()
+    (new,) = cache_listing.cached_sources()
     assert new.source.endswith("new.npz")
     assert component("npz", tmp_path / "old.npz").load(0).train.shape == (270, 3, 8, 8)
-    assert len(kept.kept()) == 2, "it was read again, and kept"
+    assert len(cache_listing.cached_sources()) == 2, "it was read again, and kept"
     assert verbs.data(["--clear-cache", "0"]) == 0
-    assert kept.kept() == []
+    assert cache_listing.cached_sources() == []
 
 
 @pytest.mark.usefixtures("large")
@@ -442,10 +442,10 @@ def test_what_nobody_has_read_for_a_month_makes_room_for_what_is_new(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     component("npz", saved_pictures(tmp_path / "old.npz")).load(0)
-    (old,) = kept.kept()
+    (old,) = cache_listing.cached_sources()
     os.utime(old.path / "about.json", (0, 0))
     component("npz", saved_pictures(tmp_path / "new.npz")).load(0)
-    assert [k.source.endswith("new.npz") for k in kept.kept()] == [True]
+    assert [k.source.endswith("new.npz") for k in cache_listing.cached_sources()] == [True]
     assert "old.npz" in caplog.text, "told"
 
 
@@ -453,7 +453,7 @@ def test_what_nobody_has_read_for_a_month_makes_room_for_what_is_new(
 def test_a_run_goes_on_with_what_is_removed_meanwhile(tmp_path: Path) -> None:
     found = component("npz", saved_pictures(tmp_path / "x.npz")).load(0)
     before = np.array(found.train[[0, 5]])
-    assert kept.cleared(0)
+    assert cache_listing.cleared(0)
     assert np.array_equal(found.train[[0, 5]], before)
 
 

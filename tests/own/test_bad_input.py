@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from raygan.cli import main
-from raygan.controller.audience import Guard
+from raygan.controller.listener_guard import Guard
 from raygan.controller.own_listeners import live
 from raygan.metrics.own import adapt, measured
 from raygan.own.source import MOST_BYTES

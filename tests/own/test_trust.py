@@ -12,7 +12,7 @@ import pytest
 
 import raygan
 from raygan.cli import main
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 from raygan.own import trust
 from raygan.service.resuming import resume_run

@@ -26,7 +26,7 @@ from raygan.config import load_component, read_yaml, resolve
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.journal import Journal
 from raygan.controller.storage import LocalStorage
-from raygan.data import lm1b, room
+from raygan.data import free_memory, lm1b
 from raygan.data.idx_format import read_idx
 from raygan.errors import RayganError
 from raygan.gan.bundle import pack, unpack
@@ -150,7 +150,7 @@ def test_a_malicious_file_is_one_line_and_runs_nothing(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANTED", str(tmp_path / "planted"))
-    monkeypatch.setattr(room, "room", lambda: 1 << 20)
+    monkeypatch.setattr(free_memory, "room", lambda: 1 << 20)
     with pytest.raises(RayganError) as error:
         BAD[what](tmp_path)
     assert str(error.value).count("\n") == 0
@@ -306,7 +306,7 @@ BOMBS: dict[str, Callable[[Path], object]] = {
 def test_what_unpacks_to_more_than_there_is_is_one_line(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "room", lambda: 1 << 20)
+    monkeypatch.setattr(free_memory, "room", lambda: 1 << 20)
     with pytest.raises(RayganError) as error:
         BOMBS[what](tmp_path)
     assert str(error.value).count("\n") == 0
@@ -337,15 +337,15 @@ def test_the_room_is_what_the_tightest_group_leaves(
     (tmp_path / "self").mkdir()
     (tmp_path / "self/cgroup").write_text("4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
     (tmp_path / "meminfo").write_text("MemTotal: 99999999 kB\nMemAvailable: 88888888 kB\n")
-    monkeypatch.setattr(room, "PROC", tmp_path)
-    monkeypatch.setattr(room, "CGROUP", tmp_path / "cg")
-    assert room.room() == (3 << 30) + (1 << 20) - room.SPARE
+    monkeypatch.setattr(free_memory, "PROC", tmp_path)
+    monkeypatch.setattr(free_memory, "CGROUP", tmp_path / "cg")
+    assert free_memory.room() == (3 << 30) + (1 << 20) - free_memory.SPARE
 
 
 def test_the_room_is_what_ulimit_leaves() -> None:
     code = (
-        "import resource; from raygan.data import room; before = room.room(); "
-        "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); print(before, room.room())"
+        "import resource; from raygan.data import free_memory; before = free_memory.room(); "
+        "resource.setrlimit(resource.RLIMIT_AS, (3 << 30,) * 2); print(before, free_memory.room())"
     )
     out = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from raygan.config import resolve
-from raygan.controller import lines
+from raygan.controller import jsonl
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.listener import Listener, Running, as_listener
 from raygan.controller.orders import Done
@@ -119,7 +119,7 @@ def test_a_log_that_cannot_be_read_for_a_moment_ends_no_run_and_the_index_is_who
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summary, "PERIOD_S", 0.0)
-    opened, failed = lines.open_plain, list[Path]()
+    opened, failed = jsonl.open_plain, list[Path]()
 
     def once(path: Path) -> int:
         if path.name == "events.jsonl" and path.exists() and not failed:
@@ -127,7 +127,7 @@ def test_a_log_that_cannot_be_read_for_a_moment_ends_no_run_and_the_index_is_who
             raise OSError(116, "Stale file handle")
         return opened(path)
 
-    monkeypatch.setattr(lines, "open_plain", once)
+    monkeypatch.setattr(jsonl, "open_plain", once)
     run = begun(tmp_path)
     assert failed
     assert run.info["status"] == "done"

@@ -9,7 +9,7 @@ from typing import Any
 from raygan.cli.flags import Arguments
 from raygan.config import Resolved, resolve
 from raygan.errors import ConfigError
-from raygan.paths import expanded, in_bucket
+from raygan.paths import expanded, in_bucket, run_and_pair
 
 
 def resolved_from(args: Arguments) -> Resolved:
@@ -57,8 +57,7 @@ def trust_sources(sources: Sequence[str]) -> None:
     from raygan.service.runs.run import Run
 
     for entry in sources:
-        path, colon, _ = entry.rpartition(":")
-        Run.load(path if colon else entry, trust_code=True)
+        Run.load(run_and_pair(entry)[0], trust_code=True)
 
 
 ANY = 2**63 - 1
@@ -66,7 +65,7 @@ ANY = 2**63 - 1
 
 
 def whole_number(args: Arguments, name: str, default: int, least: int = 0, most: int = ANY) -> int:
-    """A whole-number option."""
+    """The value of an option that takes a whole number. Raises ConfigError."""
     text = args.get(name)
     if text is None:
         return default

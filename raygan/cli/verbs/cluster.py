@@ -180,7 +180,7 @@ def dashboards(argv: Sequence[str]) -> int:
 
 
 def doctor(argv: Sequence[str]) -> int:
-    """Check this machine."""
+    """`raygan doctor`: check this machine; the exit code of the worst finding."""
     parse("doctor", argv)
     from raygan.service.cluster.doctor import checks
 

@@ -16,7 +16,7 @@ from raygan.watching import tell
 
 
 def sample(argv: Sequence[str]) -> int:
-    """Draw samples."""
+    """`raygan sample`: draw samples into a file."""
     args = parse("sample", argv)
     from raygan.service.scores.sampling import write_samples
 
@@ -32,7 +32,7 @@ def sample(argv: Sequence[str]) -> int:
 
 
 def serve(argv: Sequence[str]) -> int:
-    """A generator behind HTTP."""
+    """`raygan serve`: put a generator behind HTTP."""
     args = parse("serve", argv)
     from raygan.service.scores.loading import place_of
     from raygan.service.serving import running
@@ -52,7 +52,7 @@ def serve(argv: Sequence[str]) -> int:
 
 
 def evaluate(argv: Sequence[str]) -> int:
-    """Score runs."""
+    """`raygan evaluate`: score the generators of runs."""
     args = parse("evaluate", argv)
     tell("loading torch")
     # All of them, before any is scored: what may not run, or is not there, is said at once.
@@ -158,7 +158,7 @@ def compare(argv: Sequence[str]) -> int:
 
 
 def report(argv: Sequence[str]) -> int:
-    """Write the HTML report."""
+    """`raygan report`: write a run's HTML report."""
     args = parse("report", argv)
     from raygan.service.views.report import write_report
 

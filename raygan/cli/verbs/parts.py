@@ -47,14 +47,14 @@ def data(argv: Sequence[str]) -> int:
 
 def _cached(args: Arguments) -> int:
     """What large sources have left in the cache; remove what was not read for so many days."""
-    from raygan.data import kept
+    from raygan.data import cache_listing
 
-    folder, days = kept.cache_folder(), args.get("clear-cache")
+    folder, days = cache_listing.cache_folder(), args.get("clear-cache")
     if days is None:
-        print(kept.listing(kept.kept(folder), folder))
+        print(cache_listing.listing(cache_listing.cached_sources(folder), folder))
         return 0
     try:
-        print(kept.listing(kept.cleared(_days(days), folder), folder, gone=True))
+        print(cache_listing.listing(cache_listing.cleared(_days(days), folder), folder, gone=True))
     except OSError as error:
         raise ConfigError(f"data cache {folder}: {error.strerror}: {error.filename}") from None
     return 0

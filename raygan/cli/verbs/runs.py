@@ -36,7 +36,7 @@ def stop(argv: Sequence[str]) -> int:
 
 
 def status(argv: Sequence[str]) -> int:
-    """A run, now."""
+    """`raygan status`: a run as it is at this moment."""
     args = parse("status", argv)
     from raygan.service.views.follow import follow
     from raygan.service.views.state import state, state_text
@@ -66,7 +66,7 @@ def watch(argv: Sequence[str]) -> int:
 
 
 def runs(argv: Sequence[str]) -> int:
-    """List runs."""
+    """`raygan runs`: list a folder's runs, or repair one's events."""
     args = parse("runs", argv)
     if named := args.get("repair"):
         return _repair(named)

@@ -13,7 +13,7 @@ from raygan.visible import say as print
 
 
 def sweep(argv: Sequence[str]) -> int:
-    """Many runs over settings."""
+    """`raygan sweep`: train many runs over settings."""
     args = parse("sweep", argv)
     from raygan.service.sweeps import report as sweep_report
     from raygan.service.sweeps import tune as sweeping

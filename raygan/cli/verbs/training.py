@@ -25,7 +25,7 @@ from raygan.watching import tell
 
 
 def train(argv: Sequence[str]) -> int:
-    """Train a run."""
+    """`raygan train`: train a new run, or resume one."""
     args = parse("train", argv)
     resolved = resolved_from(args)
     if args.has("dry-run"):
@@ -83,7 +83,7 @@ def resume(argv: Sequence[str]) -> int:
 def finish(run: Any, shown: Any, args: Arguments) -> int:
     """The report, the last words and `--require` of a run that has ended; its exit code."""
     from raygan.cli.ending import shown as place
-    from raygan.controller.lines import NOTES
+    from raygan.controller.jsonl import NOTES
     from raygan.controller.mirror import send
     from raygan.controller.run_folder import RunFolder
     from raygan.service.runs.alive import ended_with

@@ -32,12 +32,12 @@ RUN = '{run=~"$run"}'
 
 
 def by_player(gauge: str, how: str = "max") -> Query:
-    """A line a player."""
+    """A query that gives a line for each player."""
     return Query(f"{how} by (run, player) (ray_raygan_{gauge}{RUN})", "{{run}} {{player}}")
 
 
 def by_run(gauge: str, legend: str = "{{run}}") -> Query:
-    """A line a run."""
+    """A query that gives a line for each run."""
     return Query(f"max by (run) (ray_raygan_{gauge}{RUN})", legend)
 
 

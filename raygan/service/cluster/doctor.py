@@ -53,6 +53,7 @@ def checks() -> Iterator[Check]:
             yield True, name, f"{len(data.train):,} training samples"
         except RayganError as error:
             yield False, name, str(error)
+    # last, since a Ray that starts takes seconds: the rest is on the screen by then
     started, resources = _ray_starts()
     yield started
     if started[0]:

@@ -44,6 +44,7 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
     sent = jobs.list()
     named = _named(run, sent)
     refuse_there(to / named[0]["run"])
+    # what lies in a bucket is fetched without joining the cluster
     disk = any(in_bucket(job["run_dir"]) is None for job in named)
     with _joined(address) if disk else contextlib.nullcontext():
         there, ids = (
@@ -52,6 +53,7 @@ def fetch(run: str, to: Path, jobs: Jobs, address: str = "auto") -> Path:
         )
         for job in named:
             place: Place = InBucket(job) if in_bucket(job["run_dir"]) else OnNode(job, ids)
+            # by what the folder itself says: two jobs may have written one and the same run
             if mark := place.mark():
                 there.setdefault(mark, (job, place))
         if not there:
@@ -113,7 +115,7 @@ class InBucket:
         return self.address
 
     def bring(self, to: Path) -> Path:
-        """From the store."""
+        """Copy the run out of the store; the folder here."""
         return download(self.address, to)
 
 
@@ -138,7 +140,7 @@ class OnNode:
         return str(about.get("id") or self.folder)
 
     def names(self) -> list[str]:
-        """Of all its files."""
+        """The names of all files of the run's folder, asked of its node."""
         found: list[str] = self._asked(files_of, 60.0)
         return found
 

@@ -32,14 +32,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A page of panels."""
+    """A page of panels, as Grafana shows it."""
 
     title: str
     uid: str
     panels: tuple[Panel, ...] = field(default=())
 
     def json(self) -> str:
-        """As Grafana reads it."""
+        """The page as a file that Grafana imports."""
         panels = [self._panel(i, p) for i, p in enumerate(self.panels)]
         values = {
             "title": self.title, "uid": self.uid, "tags": ["raygan"], "schemaVersion": 39,

@@ -195,7 +195,7 @@ class Job:
 
     @property
     def details(self) -> Any:
-        """Ray's own record."""
+        """What Ray's own record says of the job."""
         return self.jobs.client.get_job_info(self.id)
 
     @property

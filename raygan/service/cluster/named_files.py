@@ -11,7 +11,7 @@ from typing import Any
 
 from raygan.config import KINDS, Resolved, full_dump
 from raygan.errors import ConfigError
-from raygan.paths import ADDRESS
+from raygan.paths import ADDRESS, run_and_pair
 
 PATH = "path"
 """The setting that names a file, or a folder; of others a value that is the name of a file does."""
@@ -29,10 +29,7 @@ def named_files(resolved: Resolved, folder: Path) -> list[str]:
         if setting.rpartition(".")[2] == PATH
         or ({".", "/"} & {*value} and (folder / value).is_file())
     ]
-    found += [
-        ("start_from", run if ADDRESS.match(run) else run.rpartition(":")[0] or run)
-        for run in resolved.config.start_from
-    ]
+    found += [("start_from", run_and_pair(entry)[0]) for entry in resolved.config.start_from]
     relative = [(s, v) for s, v in found if not v.startswith(("/", "~")) and not ADDRESS.match(v)]
     for setting, value in relative:
         if os.path.normpath(value).startswith("..") and (folder / value).exists():

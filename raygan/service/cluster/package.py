@@ -103,6 +103,7 @@ def missed(package: Package, arguments: Sequence[str]) -> None:
     here.
     """
     for argument in arguments:
+        # as it stands, behind a flag's =, and behind a kind's colon
         for text in (argument, argument.partition("=")[2], argument.rpartition(":")[2]):
             name = os.path.normpath(text) if text else ""
             why = next(

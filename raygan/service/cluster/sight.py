@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.errors import OutOfSightError
 
 T = TypeVar("T")

@@ -50,7 +50,7 @@ class Outcome:
 
 
 def claim_of(name: str) -> Claim:
-    """Raises ConfigError."""
+    """The claim of this name. Raises ConfigError."""
     if name not in CLAIMS:
         raise ConfigError(f"no claim {name!r}. {did_you_mean(name, CLAIMS)}")
     return CLAIMS[name]
@@ -140,7 +140,7 @@ def judged(
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """For people."""
+    """Both numbers of each seed and the verdict, as text."""
     claim = CLAIMS[outcome.name]
     rows = [
         [label, spread(values)]
@@ -176,13 +176,13 @@ def listing(run_dir: Path = Path("runs/reproduce")) -> str:
     """All claims; the verdict of those that were tried here."""
     lines = []
     for name, claim in CLAIMS.items():
-        found = kept(run_dir / name) or "not tried here"
+        found = earlier_verdict(run_dir / name) or "not tried here"
         lines.append(f"{name:14} about {claim.minutes:g} min of one core; {found}")
         lines.append(f"  {claim.paper}: {claim.says}")
     return "\n".join(lines)
 
 
-def kept(folder: Path) -> str:
+def earlier_verdict(folder: Path) -> str:
     """The verdict in a folder; "" where there is none."""
     try:
         found: Mapping[str, Any] = json.loads((folder / "outcome.json").read_text())

@@ -13,7 +13,7 @@ from raygan.controller.async_record import FILE, decoded
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import read_checkpoint
 from raygan.controller.history import Record, read_journal
-from raygan.controller.lines import Lines
+from raygan.controller.jsonl import Lines
 from raygan.errors import CheckpointError, ConfigError
 from raygan.own.names import is_own, label
 from raygan.strategies.base import strategy_of
@@ -129,11 +129,13 @@ def attempts(path: Path) -> list[Attempt]:
     for number, row in enumerate(lines.fresh(), 1):
         try:
             if row["k"] == "begin":
+                # an epoch that the journal does not know wrote nothing that counts
                 current = by_epoch.get(row["epoch"])
                 if current is not None:
                     current.config = validate(Config, row["config"])
                     current.parts, current.devices = dict(row["parts"]), list(row["devices"])
             elif current is not None:
+                # a swap stands in the record of all who met
                 for player in row.get("players") or [row["p"]]:
                     current.events.setdefault(player, []).append({**row, "line": number})
         except (KeyError, TypeError, ValueError) as error:

@@ -75,7 +75,7 @@ class Reader(Board):
         """Where it was that it found nothing the last time."""
 
     def publish(self, publication: Publication) -> None:
-        """For the others."""
+        """Put it on the shelf that the other readers see."""
         self.shelf.publish(publication)
 
     def forget(self, player: str, before: int) -> None:

@@ -9,7 +9,7 @@ from raygan.service.replaying.attempts import Row
 
 
 class Cursor:
-    """Each player's next event."""
+    """Which event of each player comes next."""
 
     def __init__(self, events: Mapping[str, Sequence[Row]]) -> None:
         self.events = events
@@ -27,7 +27,7 @@ class Cursor:
             self.at[player] += 1
 
     def left(self) -> Iterator[str]:
-        """Who has some left."""
+        """Players whose record has events left."""
         return (p for p, rows in self.events.items() if self.at[p] < len(rows))
 
     def together(self, names: Sequence[str], same: str, value: object) -> bool:

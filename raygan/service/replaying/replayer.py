@@ -50,7 +50,7 @@ class Replayer:
         self.begin(states)
 
     def begin(self, states: Mapping[str, bytes]) -> None:
-        """As an executor does."""
+        """Make the players from their states, as an executor does."""
         torch.set_num_threads(self.setup.config.resources.num_threads)
         strategy = strategy_of(self.setup.config)
         for name in strategy.players(self.setup.config):
@@ -102,7 +102,7 @@ class Replayer:
         return player
 
     def round(self, name: str, row: Row) -> bool:
-        """A Train order."""
+        """Go on with a recorded Train order; did it get any further?"""
         if name not in self.readers:
             self.readers[name] = Reader(self.shelf, self.player(name, row), row)
         reader, player = self.readers[name], self.players[name]
@@ -163,6 +163,7 @@ class Replayer:
             )
         moves = {m["player"]: m for m in record["moves"]}
         takes = tuple((p, moves[p]["from"] if p in moves else p) for p in record["players"])
+        # one of all: whoever meets at a swap gives the same kind of network
         what = next(iter(moves.values()))["what"]
         settings = tuple(
             (p, tuple(m["settings"].items())) for p, m in moves.items() if "settings" in m
@@ -183,6 +184,7 @@ class Replayer:
                     f"{FILE} has a gap before line {row['line']}: {taker} is at step {at}, and"
                     f" swaps at {move['at']}."
                 )
+        # all have handed over before any takes: a pair may give and take at once
         for taker, source in swap.moves.items():
             take_up(self.players[taker], swap, parcels[source])
         self.cursor.done(*names)
@@ -197,6 +199,7 @@ class Replayer:
             config = config.model_copy(update=changes)
         setup = Setup(config, self.setup.data, self.setup.device, own=self.setup.own)
         player = strategy_of(config).build(name, setup)
+        # to all others a player's step can only be read
         player.step = row["at"]  # type: ignore[misc]
         player.open(cast(Board, self.shelf))
         self.players[name] = player

@@ -11,7 +11,7 @@ from typing import Any
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint
-from raygan.controller.lines import read_info
+from raygan.controller.jsonl import read_info
 from raygan.errors import ConfigError
 from raygan.paths import IN_A_JOB
 

@@ -10,7 +10,7 @@ from raygan.config import Config
 from raygan.controller.bucket_copies import shown, typed
 from raygan.controller.checkpoint import Checkpoint
 from raygan.controller.checkpoint_index import listed
-from raygan.controller.lines import NOTES, read_json
+from raygan.controller.jsonl import NOTES, read_json
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import better, headline
 from raygan.service.runs.logs import Newest
@@ -51,7 +51,7 @@ class Cast:
 
     @property
     def pairs(self) -> list[str]:
-        """The local pairs' names."""
+        """The names of the local pairs."""
         roles = self.roles
         return [p for p in self.players if role_of(p, roles).pair]
 

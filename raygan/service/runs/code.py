@@ -16,7 +16,7 @@ from typing import Any
 
 from raygan.config import Config, validate
 from raygan.controller.files import write_within
-from raygan.controller.lines import NOTES, read_json
+from raygan.controller.jsonl import NOTES, read_json
 from raygan.errors import ConfigError
 from raygan.own import trust
 from raygan.own.importing import register
@@ -95,6 +95,7 @@ def other_code(folder: Path, config: Config) -> tuple[Config, list[str]]:
                 f"--other-code: {record.get('path')!r} is not on this machine. Leave --other-code"
                 " out."
             )
+        # the config names code by its hash: another text is another name
         if here.sha256 != record.get("sha256"):
             register(here)
             text = text.replace(f"@{key}", f"@{here.key}")

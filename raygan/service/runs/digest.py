@@ -2,7 +2,7 @@
 length.
 
 metrics.jsonl, events.jsonl --> Lines.fresh --> Digest: a summary, and of each curve at most so many
-points (`thinned.MOST`)
+points (`downsampling.MOST`)
 
 A run of weeks has millions of lines. Held as objects they take gigabytes, and a picture of all of
 them takes minutes; so each line is read once, and of what is drawn every 2nd, 4th, 8th .. is kept
@@ -18,9 +18,9 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
+from raygan.service.runs.downsampling import MOST, Curve, Thinned
 from raygan.service.runs.holding import BACK, kept_by, steps_of
 from raygan.service.runs.summary import Row, Summary
-from raygan.service.runs.thinned import MOST, Curve, Thinned
 
 LEAST, ALTOGETHER = 50, 20_000
 """Points of a curve, and of all players' together."""

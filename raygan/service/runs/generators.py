@@ -15,7 +15,7 @@ from torch import Tensor
 from raygan.config import Config
 from raygan.controller.bucket_copies import shown
 from raygan.controller.checkpoint import Checkpoint, newest_valid
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.data.record import Scaling
 from raygan.errors import CheckpointError, ConfigError
 from raygan.gan.bundle import unpack
@@ -187,6 +187,7 @@ class Generators:
         Raises CheckpointError where it keeps hardly any.
         """
         network, judge, (prior, z_dim) = self.networks[name], self.judges[name], self.priors[name]
+        # coins of their own: the candidates are those that are drawn without rejection
         stream, coins = streams.at(name), streams.at(f"{name} kept")
         found: list[Tensor] = []
         kept = made = 0
@@ -195,11 +196,13 @@ class Generators:
                 x = network(sample_prior(prior, (CHUNK, z_dim), stream))
                 found.append(x[judge.keeps(x, coins)])
                 kept, made = kept + len(found[-1]), made + CHUNK
+                # not from the first chunk on, which may be unlucky
                 if made > 20 * CHUNK and kept < HARDLY * made:
                     raise CheckpointError(
                         f"--reject: {name}'s discriminator keeps {kept} of {made} samples. Sample"
                         " without."
                     )
+        # what was kept of how many is told beside the samples
         tally = self.counts.setdefault(name, [0, 0])
         tally[0], tally[1] = tally[0] + kept, tally[1] + made
         return torch.cat(found)[:count] if found else network(torch.zeros(0, z_dim))
@@ -258,7 +261,7 @@ def state_of(checkpoint: Checkpoint, player: str) -> State:
 def load_discriminators(
     checkpoint: Checkpoint, config: Config, info: Mapping[str, Any], players: Iterable[str]
 ) -> dict[str, torch.nn.Module]:
-    """`Run.discriminators`."""
+    """The discriminators of these players, by name; see `Run.discriminators`."""
     out: dict[str, torch.nn.Module] = {}
     for player in players:
         d = strategy_of(config).discriminator(config, player, tuple(info["shape"]))

@@ -53,7 +53,7 @@ class Holds:
             del given[: max(0, old - 1)]
 
     def dump(self) -> dict[str, Any]:
-        """As JSON."""
+        """What is known, as JSON; `read` is the inverse."""
         return {"given": self._given, "checkpoints": [*self._checkpoints]}
 
     @classmethod

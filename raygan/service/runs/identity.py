@@ -89,6 +89,7 @@ def settled(resolved: Resolved) -> Resolved:
             " taken and not used. Leave one of the two out."
         )
     if config.device == "cpu":
+        # so that Ray reserves no GPU for players that are to compute without
         config = config.model_copy(
             update={"resources": resources.model_copy(update={"gpus_per_pair": 0.0})}
         )
@@ -96,7 +97,7 @@ def settled(resolved: Resolved) -> Resolved:
 
 
 def identity(data: Samples) -> dict[str, Any]:
-    """For run.json."""
+    """What run.json keeps to know the data again: name, hash, split."""
     known: dict[str, Any] = {
         "name": data.name, "sha256": data.sha256, "split": data.split, "train": len(data.train)
     }  # fmt: skip

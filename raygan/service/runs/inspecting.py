@@ -37,6 +37,7 @@ def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
         # it is about these sources, and not about a run with so many pairs
         config = config.model_copy(update={"num_pairs": len(sources)})
     data = with_parts(config, with_data(config), load_data(config))
+    # what follows counts samples, and nobody here holds any
     if not data.whole:
         return data, of_parts(data)
     record = (
@@ -108,7 +109,7 @@ def duplicates(data: Samples) -> dict[str, int]:
 
 
 def digests(samples: Samplings) -> list[bytes]:
-    """16 bytes a sample."""
+    """A hash of 16 bytes for each sample."""
     return [
         # Digests, since the samples themselves may not fit into memory; their order is not kept,
         # only what is equal.

@@ -22,7 +22,7 @@ from typing import Any
 from raygan.controller.bucket_copies import shown, storage_of
 from raygan.controller.checkpoint import Checkpoint, newest_valid
 from raygan.controller.history import read_journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.errors import CheckpointError
 from raygan.service.runs.repair import missing
 from raygan.service.runs.run import Run
@@ -33,7 +33,7 @@ from raygan.strategies.roles import Role, Roles, with_verdicts
 
 @dataclass(frozen=True)
 class Lineage:
-    """See above."""
+    """Who has trained against whom, as the module's text says."""
 
     generators: dict[str, frozenset[str]]
     discriminators: dict[str, frozenset[str]]
@@ -49,10 +49,10 @@ def lineage(run: Run, checkpoint: Checkpoint | None = None) -> Lineage:
     kept = checkpoint.extra.get("swapped", {}) if checkpoint else {}
     strategy = strategy_of(run.config)
     uid, roles = str(run.info.get("id", run.path)), strategy.roles(run.config)
-    return replay(uid, roles, told(run), kept, strategy.mingles)
+    return replay(uid, roles, who_met_whom(run), kept, strategy.mingles)
 
 
-def told(run: Run) -> Sequence[Mapping[str, Any]]:
+def who_met_whom(run: Run) -> Sequence[Mapping[str, Any]]:
     """What the journal says of who met whom. One of a release whose journal did not say all of it:
     what its events say, and that is told. Raises CheckpointError where the journal is damaged.
     """

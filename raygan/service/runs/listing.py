@@ -9,7 +9,7 @@ from typing import Any
 
 from raygan.controller.bucket_copies import names_at
 from raygan.controller.run_folder import find_run
-from raygan.controller.versions import refuse_newer
+from raygan.controller.run_format import refuse_newer
 from raygan.errors import RayganError
 from raygan.metrics.ranking import headline
 from raygan.own.names import short
@@ -63,7 +63,7 @@ def _step(run: Run, info: dict[str, Any]) -> int:
 
 
 def runs_table(found: list[dict[str, Any]]) -> str:
-    """The list as text."""
+    """The list of runs as a text table."""
     if not found:
         return "no runs here. `raygan train` makes one."
     header = ["name", "status", "strategy", "data", "pairs", "step", "score", "created"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygan.controller.bucket_copies import storage_of
 from raygan.controller.history import read_journal
-from raygan.controller.lines import JsonLines, Lines, told_by_a_run
+from raygan.controller.jsonl import JsonLines, Lines, told_by_a_run
 from raygan.service.runs.digest import Digest
 from raygan.service.runs.summary import Summary
 
@@ -35,7 +35,7 @@ class Newest:
         self._found: dict[str, Any] = {}
 
     def by_player(self) -> dict[str, Any]:
-        """Up to now."""
+        """The newest row of each player, up to now."""
         # Another file under the name: `raygan fetch` and `--repair` put whole ones in its place.
         if self._lines.restarted():
             self._found = {}
@@ -46,7 +46,7 @@ class Newest:
 
 
 class Logs:
-    """Of one run folder."""
+    """The logs of one run folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Logs:
 
     @property
     def rows(self) -> list[Row]:
-        """metrics.jsonl."""
+        """All rows of metrics.jsonl, oldest first."""
         return self._metrics.read()
 
     @property
@@ -89,7 +89,7 @@ class Logs:
 
     @property
     def events(self) -> list[Row]:
-        """events.jsonl."""
+        """All rows of events.jsonl, oldest first."""
         return self._events.read()
 
     @property

@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 
 
 def parquet(path: Path, rows: int = 50_000) -> bytes:

@@ -51,7 +51,7 @@ def commit() -> str | None:
 
 
 def processor() -> str:
-    """The CPU's name."""
+    """The name of this machine's CPU."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next(

@@ -13,11 +13,11 @@ from typing import Any
 from raygan.controller.bucket_copies import address_of, shown, storage_of, typed
 from raygan.controller.files import say, write_within
 from raygan.controller.history import read_journal
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.errors import CheckpointError, ConfigError
+from raygan.service.runs.event_order import facts_of, woven
 from raygan.service.runs.run import Run
 from raygan.service.runs.summary import Keeper
-from raygan.service.runs.weaving import facts_of, woven
 
 KINDS = ("origin", "swap", "join", "revive", "leave", "retire")
 """Records that have an event of the same kind with the same facts."""

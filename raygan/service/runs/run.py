@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from raygan.config import Config
 from raygan.controller.bucket_copies import keep
 from raygan.controller.files import say
-from raygan.controller.lines import NOTES, read_info
+from raygan.controller.jsonl import NOTES, read_info
 from raygan.controller.run_folder import find_run
 from raygan.service.runs.cast import Cast
 from raygan.service.runs.code import load_config, use_code
@@ -54,14 +54,14 @@ class Shorthand(property, Generic[T]):
         self.__doc__ = member.__doc__
 
     if TYPE_CHECKING:
-
+        # mypy sees the member's own type; at run time it is looked up in Cast
         def __get__(  # type: ignore[override]
             self, run: object, owner: type | None = None
         ) -> T: ...
 
 
 class Run:
-    """Reads a run folder."""
+    """A run that lies on disk, read when it is asked."""
 
     players: Shorthand[list[str]] = Shorthand("cast", Cast.players)
     pairs: Shorthand[list[str]] = Shorthand("cast", Cast.pairs)

@@ -33,7 +33,7 @@ def _stretch(path: Path, steps: int) -> str:
     return f"raygan train --resume {typed(path)} --steps {steps} --pair.schedule.steps {steps}"
 
 
-def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
+def with_schedules_of(was: Config, now: Config, path: Path) -> tuple[Config, str]:
     """`now` with schedules that end where those of `was` end; a line about it, "" where steps are
     as before or nothing moves.
 
@@ -46,6 +46,7 @@ def kept(was: Config, now: Config, path: Path) -> tuple[Config, str]:
     length = length or was.steps
     schedule = now.pair.schedule.model_copy(update={"steps": length})
     config = now.model_copy(update={"pair": now.pair.model_copy(update={"schedule": schedule})})
+    # no step lies behind the schedule's end, so that there is nothing to tell
     if length >= now.steps or was.steps == now.steps:
         return config, ""
     return (

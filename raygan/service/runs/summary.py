@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from raygan.controller.files import read_plain, write_within
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.listener import Listener
 from raygan.service.runs.holding import Holds
 
@@ -98,6 +98,7 @@ class Summary:
             if told["format"] != FORMAT or not all(fits):
                 raise ValueError(INDEX)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # as many as before, which a tuple of a generator does not say
             self.logs = tuple(  # type: ignore[assignment]
                 Lines(log.path, told_by_a_run) for log in self.logs
             )
@@ -200,11 +201,11 @@ class Keeper(Listener):
             self.write()
 
     def write(self) -> None:
-        """Now."""
+        """Write the index now; a full disk is no error."""
         raw = json.dumps(self.summary.refresh().dump()).encode()
         with contextlib.suppress(OSError):
             write_within(self.summary.path, INDEX, raw)
 
     def close(self) -> None:
-        """The run has ended."""
+        """The run has ended: write the index once more."""
         self.write()

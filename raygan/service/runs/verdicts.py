@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from raygan.controller.lines import NOTES, read_json
+from raygan.controller.jsonl import NOTES, read_json
 from raygan.errors import ConfigError
 from raygan.service.runs.cast import outdated
 from raygan.service.runs.run import Run
@@ -14,7 +14,7 @@ Found = Mapping[str, Any]
 
 
 class Verdicts(NamedTuple):
-    """Of such a file."""
+    """What such a file has found, and of which checkpoint."""
 
     found: Found
     old: str

@@ -19,14 +19,15 @@ from raygan.controller.checkpoint import Checkpoint, newest_valid, read_checkpoi
 from raygan.controller.checkpoint_index import list_checkpoints
 from raygan.controller.files import read_plain
 from raygan.controller.journal import Journal
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.run_folder import RunFolder
+from raygan.controller.run_format import born
 from raygan.controller.storage import LocalStorage
-from raygan.controller.versions import born
 from raygan.errors import CheckpointError, ConfigError, did_you_mean
 from raygan.gan.bundle import pack, unpack
 from raygan.gan.states import begun_from
 from raygan.own.names import label
+from raygan.paths import run_and_pair
 from raygan.service.runs.code import write_code
 from raygan.service.runs.identity import read_as
 from raygan.service.runs.lineage import lineage
@@ -47,11 +48,11 @@ def sources(config: Config) -> list[tuple[Run, str]]:
     """
     found: list[tuple[Run, str]] = []
     for entry in config.start_from:
-        path, colon, pair = entry.rpartition(":")
-        run = Run.load(path if colon else entry).use_code()
-        if colon and pair not in run.pairs:
+        path, pair = run_and_pair(entry)
+        run = Run.load(path).use_code()
+        if pair and pair not in run.pairs:
             raise ConfigError(f"start_from: {entry!r}: {did_you_mean(pair, run.pairs)}")
-        taken = [pair] if colon else run.pairs
+        taken = [pair] if pair else run.pairs
         if halves := [p for p in taken if not role_of(p, run.cast.roles).scored]:
             raise ConfigError(
                 f"start_from: {entry!r}: {halves[0]} has no trained generator (strategy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.metrics.ranking import mark_line, marked
 from raygan.own.inside import keys_in
 from raygan.own.names import label
@@ -105,6 +105,7 @@ def card(run: Run, told: Mapping[str, Any], source: str = "this folder", onnx: b
     """
     config = run.config
     which, names, shares = told["from"], list(told["generators"]), shares_of(told)
+    # whoever loads it runs the author's code: the line that is copied has to say so
     own = bool(set(keys_in([entry["network"] for entry in told["generators"].values()])))
     trusting = ", trust_code=True" if own else ""
     lines = [
@@ -142,6 +143,7 @@ def card(run: Run, told: Mapping[str, Any], source: str = "this folder", onnx: b
             " missing."
         ),
         "",
+        # the command as it was typed, in a span that no backtick in it can end
         f"Made by {code((run.path / 'command.txt').read_text())} with "
         + ", ".join(markdown(f"{k} {v}") for k, v in told["versions"].items())
         + ".",

@@ -12,7 +12,7 @@ from typing import Any
 
 from raygan.config import settings_of
 from raygan.controller.bucket_copies import shown
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import MISSING, deciding, lacking, way
 from raygan.service.runs.identity import data_note
@@ -54,7 +54,7 @@ def compare_runs(paths: Sequence[str]) -> str:
     ])  # fmt: skip
 
 
-def kept(run: Run) -> dict[str, Any]:
+def stored_config(run: Run) -> dict[str, Any]:
     """Its config as it stands in the folder: whoever only looks needs none of a run's own code."""
     return read_json(run.path, "config.json")
 
@@ -90,8 +90,8 @@ def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in runs:
         mine = without_seed(run)
         for group in groups:
-            seeds = {kept(other)["seed"] for other in group}
-            if kept(run)["seed"] not in seeds and without_seed(group[0]) == mine:
+            seeds = {stored_config(other)["seed"] for other in group}
+            if stored_config(run)["seed"] not in seeds and without_seed(group[0]) == mine:
                 group.append(run)
                 break
         else:
@@ -106,7 +106,7 @@ def alike(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def without_seed(run: Run) -> str:
     """All settings but the seed."""
-    return json.dumps({**kept(run), "seed": None}, sort_keys=True, default=str)
+    return json.dumps({**stored_config(run), "seed": None}, sort_keys=True, default=str)
 
 
 def over_seeds(runs: Sequence[Run]) -> Iterator[tuple[str, Row]]:
@@ -155,10 +155,16 @@ def best_first(rows: Mapping[str, Row], entry: Mapping[str, Any]) -> dict[str, R
 def differences(groups: Mapping[str, Sequence[Run]]) -> list[str]:
     """A line for each setting that is not the same in all: who has what."""
     flat = {
-        name: {path: json.dumps(v, default=str) for path, v in settings_of(kept(group[0])).items()}
+        name: {
+            path: json.dumps(v, default=str)
+            for path, v in settings_of(stored_config(group[0])).items()
+        }
         for name, group in groups.items()
     }
-    seeds = {n: ", ".join(str(kept(r)["seed"]) for r in group) for n, group in groups.items()}
+    seeds = {
+        n: ", ".join(str(stored_config(r)["seed"]) for r in group) for n, group in groups.items()
+    }
+    # of all runs of a group, which is known by the settings of its first one
     for name, settings in flat.items():
         settings["seed"] = seeds[name]
     out = []

@@ -22,7 +22,7 @@ ITS_OWN = (*FREE, "members", "num_pairs")
 
 
 def control_name(run: Run, count: int) -> str:
-    """Of its folder."""
+    """The name of the folder that a control group's run is kept in."""
     return f"{run.name}-control-{count}"
 
 

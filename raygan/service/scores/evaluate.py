@@ -12,15 +12,15 @@ import torch
 
 from raygan.controller.bucket_copies import shown
 from raygan.controller.evaluator import asked_here
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejected import rejected_line, rejected_rows
-from raygan.service.scores.rejection import generators_of, said
+from raygan.service.scores.rejection import generators_of, rejection_protocol
+from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import Setup, mixed, strategy_of
@@ -90,7 +90,7 @@ def evaluate_runs(
         which = [*scored, *([MIXTURE] if mixed(config) else [])]
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
-            suite.protocol = replace(suite.protocol, sampling=said(config))
+            suite.protocol = replace(suite.protocol, sampling=rejection_protocol(config))
         scores = dict[str, dict[str, float]]()
         labelled = "labels" in suite.groups
         drawn = {CEILING: suite.trained_on(), FLOOR: suite.noise()} if labelled else {}

@@ -60,12 +60,14 @@ def _try(setup: Setup, player: str) -> None:
     network = cast(NetworkComponent, config.component("network"))
     where = f"network {label(network.name)}"
     with (
+        # layers may draw from the process's global stream, which is not ours to move
         torch.random.fork_rng(devices=[]),
         calling("network", network.name, "building or calling it"),
     ):
         parts = replace(setup.parts(player), batch_size=COUNT)
         g, d = parts.generator, parts.discriminator
         real = setup.data.batch(COUNT, torch.Generator().manual_seed(0), torch.device("cpu"))
+        # four samples: enough to tell the batch's axis from the others, and quick
         fake = g(torch.zeros(COUNT, network.z_dim).uniform_(-1, 1))
         if not isinstance(fake, Tensor) or fake.shape != real.shape:
             raise ConfigError(

@@ -35,6 +35,7 @@ def encoded(drawn: Drawn, form: Format) -> bytes:
     """
     samples, alphabet = drawn.in_units, drawn.alphabet
     if form == "json":
+        # JSON has neither NaN nor infinity, and json.dumps would write both
         if not np.isfinite(samples).all():
             raise ConfigError("format=json: samples are not finite. Use npy, and look at the run.")
         told: Any = decode(samples.argmax(1), alphabet) if alphabet else samples.tolist()
@@ -70,6 +71,7 @@ def picture(samples: npt.NDArray[Any]) -> bytes:
     from raygan.data.base import to_uint8
     from raygan.service.views.sheet import tile
 
+    # a pixel a pixel: a plot would scale and blur them
     across = int(np.ceil(np.sqrt(len(samples))))
     shown = tile(to_uint8(torch.from_numpy(samples)), across)
     out = io.BytesIO()

@@ -240,6 +240,7 @@ def table(out: dict[str, Any]) -> str:
     short = {g: f"G{i}" for i, g in enumerate(names)}
     rows = []
     for d, row in zip(out["discriminators"], out["rates"], strict=True):
+        # D has trained against this G, so that it is no judge of it
         cells = ["met" if v is None else f"{v:.3f}" for v in row]
         rows.append([d, f"{out['discriminators'][d]['error_on_real']:.3f}", *cells])
     lines = [text_table(["discriminator", "error on real", *short.values()], rows), ""]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raygan.data.ranges import spoken
+from raygan.data.ranges import range_text
 from raygan.data.record import Scaling
 from raygan.visible import code
 
@@ -33,7 +33,7 @@ def numbers_of(told: Mapping[str, Any]) -> str:
     if scaling is None:
         return "images in [-1, 1]"
     (middle,), (half,) = scaling.offset, scaling.factor  # pictures are scaled as a whole
-    return f"images in {spoken((middle - half, middle + half))}"
+    return f"images in {range_text((middle - half, middle + half))}"
 
 
 def shares_of(told: Mapping[str, Any]) -> str:
@@ -61,7 +61,7 @@ def of_generator(told: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def of_judge(threshold: float) -> dict[str, str]:
-    """For its graph."""
+    """What a discriminator's graph takes and gives, in words."""
     return {
         "x": "as a generator's graph gives it, not in the data's own units",
         "l": "logit; x is kept with probability min(1, exp(l - threshold))",

@@ -47,7 +47,7 @@ def updates(config: Config) -> int:
     return min(STEPS, max(1, config.steps // 2))
 
 
-def said(config: Config) -> str:
+def rejection_protocol(config: Config) -> str:
     """Stands in the protocol of scores."""
     return f"rejected by its own D ({updates(config)} steps on, quantile {QUANTILE:g})"
 

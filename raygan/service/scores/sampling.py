@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from raygan.data.room import check_room
+from raygan.data.free_memory import check_room
 from raygan.errors import ConfigError
 from raygan.paths import whole
 from raygan.service.runs.generators import Generators

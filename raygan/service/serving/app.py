@@ -132,6 +132,7 @@ class Service:
         except RayganError as error:
             status = "400"
             raise HTTPException(400, str(error)) from None
+        # nginx's number for a client that has gone; HTTP has none
         except asyncio.CancelledError:
             status = "499"
             raise
@@ -157,7 +158,7 @@ class Service:
         }  # fmt: skip
 
     async def shape(self) -> list[int]:
-        """Of one sample."""
+        """The shape of one sample, without the batch."""
         (drawn, _) = await self.draw((1, 0))
         return list(drawn.made.shape[1:])
 

@@ -34,7 +34,7 @@ class Source:
 
     @property
     def is_run(self) -> bool:
-        """May it move on?"""
+        """Is it a run, whose checkpoint may move on?"""
         return not self.path.startswith(SCHEME) and (
             in_bucket(self.path) is not None or (Path(self.path) / "run.json").exists()
         )
@@ -44,7 +44,7 @@ class Source:
         return find_run(self.path) if in_bucket(self.path) else Path(self.path)
 
     def open(self) -> Model:
-        """With the newest checkpoint."""
+        """Load the model; of a run, from its newest checkpoint."""
         if not self.is_run:
             made = load(self.path, self.which, trust_code=self.trust_code)
             if self.reject and not made.judges:
@@ -61,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Model:
-    """One state of it."""
+    """One state of the source, ready to sample from."""
 
     generators: Generators
     which: str

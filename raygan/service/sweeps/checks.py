@@ -11,7 +11,7 @@ import torch
 
 from raygan.config import Config, dotted
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.errors import ConfigError, did_you_mean
 from raygan.own.inside import settled_here
 from raygan.own.names import is_own
@@ -149,6 +149,7 @@ def check_metric(spec: Sweep, file: Path, folder: Path, inline: bool = True) -> 
             f"{file}: metric {spec.metric!r}: no score {score!r} is measured."
             f" {did_you_mean(score, at_the_end)}"
         )
+    # ASHA and PBT compare trials while they train
     if spec.scheduler != "none" and score not in on_the_way:
         raise ConfigError(
             f"{file}: metric {spec.metric!r} is measured at the last step only; scheduler"

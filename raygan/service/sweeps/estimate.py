@@ -66,7 +66,7 @@ def text(spec: Sweep, folder: Path | None = None) -> str:
 
 
 def members(config: Config) -> int:
-    """Players that train."""
+    """How many players a run of this config trains."""
     return len(strategy_of(config).players(config))
 
 

@@ -56,7 +56,7 @@ Search = Literal["grid", "optuna", "ax", "bayesopt", "hebo", "hyperopt", "neverg
 
 
 class Sweep(Travels):
-    """A sweep file."""
+    """What a sweep file says, checked."""
 
     name: str = Field(description="Folder of the sweep.")
     about: str = Field("", description="The question, in a sentence.")
@@ -144,6 +144,7 @@ class Sweep(Travels):
                 raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
         if self.scheduler == "pbt" and not self.perturb:
             raise ValueError("scheduler pbt needs `perturb`: the settings that change on the way")
+        # PBT starts from what was drawn: of anything else there is no value to change
         if missing := [p for p in self.perturb if p not in self.space]:
             raise ValueError(f"perturb: {missing[0]!r} is not in space")
         if "." not in self.metric:
@@ -151,6 +152,7 @@ class Sweep(Travels):
                 f"metric {self.metric!r}: write PLAYER.SCORE, as in mixture.high_quality or"
                 " single.modes"
             )
+        # Tune looks for the least or the greatest, and for nothing between
         if best_at(self.metric.partition(".")[2]) is not None:
             raise ValueError(
                 f"metric {self.metric!r}: is best at 1, and a sweep needs a score that is best at"

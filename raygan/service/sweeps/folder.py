@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.controller.files import write_atomically
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import running, who
 from raygan.service.sweeps.file import Sweep

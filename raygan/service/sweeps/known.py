@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raygan.config import Config
-from raygan.controller.lines import read_info
+from raygan.controller.jsonl import read_info
 from raygan.errors import RayganError
 from raygan.service.places import outlined
 from raygan.service.runs.code import load_config

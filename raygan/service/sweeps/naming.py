@@ -14,10 +14,10 @@ LONGEST = 80
 """Letters of a trial's name: a run's has at most 100, and PBT appends to it."""
 
 
-def spoken(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in a few words.
 
-    >>> spoken({"name": "gap", "swap_every": 10}), spoken(0.5)
+    >>> value_text({"name": "gap", "swap_every": 10}), value_text(0.5)
     ('gap swap_every=10', '0.5')
     """
     if not isinstance(value, dict):
@@ -51,9 +51,11 @@ def known_name(runs: Path, point: Mapping[str, Any]) -> str:
 
 
 def full_name(point: Mapping[str, Any]) -> str:
-    """The same, however long."""
+    """A trial's name with every setting in it, however long."""
     # 1e+30 would be named 1e-30 else, which is another number
-    words = {path: re.sub(r"(?<=\d)e\+(?=\d)", "e", spoken(value)) for path, value in point.items()}
+    words = {
+        path: re.sub(r"(?<=\d)e\+(?=\d)", "e", value_text(value)) for path, value in point.items()
+    }
     parts = [
         f"{path.rpartition('.')[2]}-{re.sub('[^A-Za-z0-9_.-]+', '-', word)}"
         for path, word in words.items()

@@ -13,7 +13,7 @@ from raygan.service.views.paper import STYLE, legend, png
 
 
 def draw(spec: Sweep, frame: Frame, means: Frame) -> list[tuple[str, str, bytes | None]]:
-    """(title, sentence, PNG)."""
+    """The pictures of a sweep, each as (title, sentence, PNG)."""
     if means.empty:
         return []
     by = [k for k in spec.settings_named if k != "seed"]
@@ -108,6 +108,7 @@ def parallel(spec: Sweep, frame: Frame) -> bytes | None:
     """A line a run through its settings to the metric."""
     columns = [*spec.settings_named, "metric"]
     rows = frame.dropna(subset=["metric"])
+    # one setting against the metric is a curve, and no lines across axes
     if rows.empty or len(columns) < 3:
         return None
     with plt.rc_context({**STYLE, "axes.grid": False}):
@@ -122,10 +123,12 @@ def parallel(spec: Sweep, frame: Frame) -> bytes | None:
             )
             if column == "metric":
                 low, high = float(rows[column].min()), float(rows[column].max())
+                # `or 1`: all runs may have one and the same score
                 heights[column] = [(v - low) / ((high - low) or 1) for v in rows[column]]
                 ticks = [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
             else:
                 keys = rows[column] if numeric else rows[column].astype(str)
+                # by rank: rates are spread over powers of ten, and names over nothing
                 heights[column] = [values.index(v) / max(1, len(values) - 1) for v in keys]
                 ticks = [(k / max(1, len(values) - 1), str(v)) for k, v in enumerate(values)]
             axis.axvline(i, color="#bbbbbb", linewidth=1)

@@ -31,7 +31,7 @@ from raygan.service.sweeps.table import (
     load,
     over_seeds,
     plain,
-    said,
+    point_text,
     shown,
     stored,
     table,
@@ -99,7 +99,7 @@ def changes_of(folder: Path, frame: Frame, point: dict[str, Any]) -> str:
         if any(str(row.get(k)) != str(v) for k, v in shown(point).items() if k != "seed"):
             continue
         if before := schedule(Run.load(path).info) if (path / "run.json").exists() else []:
-            parts = [f"until step {b['until']}: {said(b['point'])}" for b in before]
+            parts = [f"until step {b['until']}: {point_text(b['point'])}" for b in before]
             lines.append(f"# {path.name}: {'; '.join(parts)}; then what stands here")
     warning = (
         "# Its settings changed on the way, so that a run of this file alone is not what has won:\n"
@@ -146,9 +146,9 @@ def which_best(spec: Sweep, means: Frame, best: Sequence[dict[str, Any]]) -> str
         return f"only seeds are swept: {spec.metric} {cell(number.mean())}, mean of {len(number)}"
     by = f"by {spec.metric} (mean over seeds): "
     if not best[1:]:
-        return f"best {by}{said(best[0])}"
+        return f"best {by}{point_text(best[0])}"
     more = f"; and {len(best) - LEVEL} more" if best[LEVEL:] else ""
-    return f"level {by}{'; '.join(said(point) for point in best[:LEVEL])}{more}"
+    return f"level {by}{'; '.join(point_text(point) for point in best[:LEVEL])}{more}"
 
 
 def render(

@@ -123,7 +123,7 @@ def line(
     return {
         "step": moment.step,
         LAST: last,
-        "metric": told(sweep, metric_of(sweep, moment.scores, pairs)),
+        "metric": finite_metric(sweep, metric_of(sweep, moment.scores, pairs)),
         **moment.spent,
         **{key: float(there.get(key, math.nan)) for key in keys},
     }
@@ -142,7 +142,7 @@ def report(values: dict[str, Any], pointer: dict[str, Any] | None) -> None:
         tune.report(values, checkpoint=tune.Checkpoint.from_directory(folder))
 
 
-def told(sweep: Sweep, value: float) -> float:
+def finite_metric(sweep: Sweep, value: float) -> float:
     """The metric for Tune, which counts NaN as a success: the worst there is instead. The tables
     keep NaN.
     """
@@ -151,7 +151,7 @@ def told(sweep: Sweep, value: float) -> float:
 
 
 def flattened(scores: Scores) -> dict[str, Any]:
-    """player.score -> value."""
+    """Scores by player as one table: player.score -> value."""
     return {
         f"{player}.{key}": value
         for player, row in scores.items() for key, value in row.items()

@@ -22,7 +22,7 @@ MODULES = {"ax-platform": "ax", "bayesian-optimization": "bayes_opt", "HEBO": "h
 
 
 def search_of(spec: Sweep, mode: str) -> tuple[dict[str, Any], Any]:
-    """(Tune's space, Tune's search)."""
+    """What Tune is given: (its space, its search algorithm)."""
     from ray import tune
 
     if spec.search == "grid":

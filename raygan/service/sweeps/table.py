@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from raygan.config import validate
-from raygan.controller.lines import read_json
+from raygan.controller.jsonl import read_json
 from raygan.errors import RayganError
 from raygan.metrics.ranking import lower_is_better
 from raygan.service.runs.run import Run
 from raygan.service.sweeps.costs import metric_of, spent
 from raygan.service.sweeps.file import Sweep
 from raygan.service.sweeps.folder import read_stored
-from raygan.service.sweeps.naming import known_name, spoken, trial_name
+from raygan.service.sweeps.naming import known_name, trial_name, value_text
 from raygan.service.sweeps.trial import FORKED, ended
 
 Frame: TypeAlias = Any
@@ -84,14 +84,14 @@ def shown(point: Mapping[str, Any]) -> dict[str, Any]:
     >>> shown({"strategy": {"name": "gap", "swap_every": 3}, "pair.clip_grad_d": None, "seed": 0})
     {'strategy': 'gap swap_every=3', 'pair.clip_grad_d': 'None', 'seed': 0}
     """
-    return {k: v if isinstance(v, int | float | str) else spoken(v) for k, v in point.items()}
+    return {k: v if isinstance(v, int | float | str) else value_text(v) for k, v in point.items()}
 
 
 def stored(spec: Sweep, frame: Frame) -> Frame:
     """The table as a file takes it: a column of one type, null as null."""
     out = frame.copy()
     for name in spec.settings_named:
-        values = [None if v == spoken(None) else v for v in frame[name]]
+        values = [None if v == value_text(None) else v for v in frame[name]]
         unlike = len({isinstance(v, str) for v in values if v is not None}) > 1
         out[name] = [str(v) if unlike and v is not None else v for v in values]
     return out
@@ -149,9 +149,9 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def said(point: dict[str, Any]) -> str:
+def point_text(point: dict[str, Any]) -> str:
     """
-    >>> said({"pair.lr_g": 0.003, "seed": 0})
+    >>> point_text({"pair.lr_g": 0.003, "seed": 0})
     'pair.lr_g = 0.003, seed = 0'
     """
     return ", ".join(f"{k} = {cell(v)}" for k, v in point.items())
@@ -162,4 +162,4 @@ def cell(value: Any) -> str:
     value = plain(value)
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}"
-    return spoken(value)
+    return value_text(value)

@@ -87,7 +87,7 @@ def what_failed(spec: Sweep, folder: Path, file: Path, errors: Sequence[Exceptio
 def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     from ray import tune
 
-    from raygan.actors.outlook import outlook, total
+    from raygan.actors.capacity import outlook, total
 
     nodes = [dict(room) for room in outlook(scale=False).nodes]
     room = total(nodes)
@@ -208,7 +208,7 @@ def teller(count: int, stop: Stop) -> Any:
     from ray import tune
 
     class Teller(tune.Callback):
-        """Counts them."""
+        """Tells how many trials have begun and ended."""
 
         def __init__(self) -> None:
             self.ended = 0

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from raygan.controller.files import open_plain, read_plain, write_within
-from raygan.controller.lines import Lines, read_info, told_by_a_run
-from raygan.service.tracking.told import Told, numbers, without_secrets
+from raygan.controller.jsonl import Lines, read_info, told_by_a_run
+from raygan.service.tracking.payload import Payload, numbers, without_secrets
 
 KEPT, FORMAT = "trackers.json", 1
 EVERY_S, AGAIN_S = 1.0, 30.0
@@ -29,7 +29,7 @@ ARTEFACTS = ("config.yaml", "run.json", "data.png")
 Row = dict[str, Any]
 
 
-class Kept:
+class TrackerRecords:
     """trackers.json: what the trackers of a run were told by now."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Kept:
             return {}
 
     def write(self, name: str, facts: Row) -> None:
-        """Raises OSError."""
+        """Keep what one tracker was told by now. Raises OSError."""
         with self._lock:
             self._all[name] = facts
             raw = json.dumps({"format": FORMAT, "trackers": self._all}, indent=1) + "\n"
@@ -65,7 +65,12 @@ class Feed(threading.Thread):
     """One tracker: begins it, tells it each line once, and ends it."""
 
     def __init__(
-        self, name: str, tracker: Any, told: Told, kept: Kept, draw: Callable[[Any], bytes | None]
+        self,
+        name: str,
+        tracker: Any,
+        told: Payload,
+        kept: TrackerRecords,
+        draw: Callable[[Any], bytes | None],
     ) -> None:
         # A daemon: a tracker that hangs holds no process.
         super().__init__(name=f"tracker {name}", daemon=True)
@@ -194,6 +199,7 @@ class Feed(threading.Thread):
             return True
         png = None
         with self._trying("picture"), os.fdopen(open_plain(path), "rb") as file:
+            # no pickles: the folder may have come from somebody else
             png = self.draw(np.load(file, allow_pickle=False))
         if png is not None:
             self.calls += 1

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from raygan.components import load_component
 from raygan.config import Config
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Listener
 from raygan.data.base import Samples
 from raygan.own.names import label
-from raygan.service.tracking.feed import Feed, Kept
-from raygan.service.tracking.told import Told
+from raygan.service.tracking.feed import Feed, TrackerRecords
+from raygan.service.tracking.payload import Payload
 from raygan.service.views.sheet import drawn
 from raygan.service.views.tables import fate
 from raygan.trackers.base import TrackerComponent
@@ -42,14 +42,14 @@ class Tracking(Listener):
     """The driver's: begins a thread a tracker, and tells what went wrong with it."""
 
     def __init__(self, config: Config, folder: Path, data: Samples) -> None:
-        kept, told = Kept(folder), Told(config, folder)
+        kept, told = TrackerRecords(folder), Payload(config, folder)
         self.feeds = [
             Feed(name, component.made(), told, kept, lambda x: drawn(x, data))
             for name, component in trackers_of(config)
         ]
 
     def begin(self, run: Running) -> None:
-        """Before the first step."""
+        """Start the trackers' threads, before the first step."""
         for feed in self.feeds:
             feed.start()
 

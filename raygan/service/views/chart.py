@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raygan.service.runs.thinned import Curve
+from raygan.service.runs.downsampling import Curve
 
 BINS = 60
 """Places of a band, at most."""

@@ -1,6 +1,6 @@
 """Charts as JSON for the report's own script (`templates/charts.js`), small at any number of pairs.
 
-Nothing is left out unsaid: `Told.notes` are the sentences that stand beside a chart.
+Nothing is left out unsaid: `ChartData.notes` are the sentences that stand beside a chart.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Rooms = tuple[int, int]
 
 
 @dataclass
-class Told:
+class ChartData:
     """What a page's script is told."""
 
     players: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -132,6 +132,7 @@ def thinned(values: Sequence[float], most: int) -> list[int]:
     stretches = max(1, (most - 2) // 2)
     edges = [len(values) * i // stretches for i in range(stretches + 1)]
     for start, end in itertools.pairwise(edges):
+        # the ends of each stretch, not its mean: a peak is what a curve is looked at for
         there = [i for i in range(start, end) if math.isfinite(values[i])]
         if there:
             kept |= {min(there, key=values.__getitem__), max(there, key=values.__getitem__)}

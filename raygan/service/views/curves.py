@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raygan.metrics.ranking import marked
+from raygan.service.runs.downsampling import Curve
 from raygan.service.runs.run import Run
-from raygan.service.runs.thinned import Curve
-from raygan.service.views import crowd
+from raygan.service.views import heat_maps
 from raygan.service.views.chart import Chart, Level, Line, Panel, Rows, bands, line_of
 from raygan.service.views.colours import MAIN, PAIRS, colour
 from raygan.service.views.paper import STYLE, plt, png
@@ -146,7 +146,7 @@ def phases(run: Run) -> bytes:
     roles = run.roles
     players = ordered(info["busy_seconds"], roles)
     # A bar a player has no room: the shares of all as one histogram.
-    if len(players) > crowd.LANES:
+    if len(players) > heat_maps.LANES:
         return _phases_of_many({p: info["busy_seconds"][p] / total for p in players})
     busy = [100 * info["busy_seconds"][p] / total for p in players]
     with plt.rc_context({**STYLE, "axes.grid": False}):

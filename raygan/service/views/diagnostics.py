@@ -224,6 +224,7 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
         p: torch.from_numpy(np.asarray(show[p][max(show[p])])).float().div(127.5).sub(1)
         for p in players
     }
+    # a stacked sample is three digits, and the classifier knows one at a time
     if data.classifier and data.stack == 1:
         network = load_classifier(data.classifier)[0]
         with torch.no_grad():
@@ -232,6 +233,7 @@ def overlay(show: Show, data: Samples, roles: Roles) -> bytes | None:
     else:
         features = {k: v.flatten(1).numpy() for k, v in pieces.items()}
         over = "pixels"
+    # axes of the real data alone: a generator that has collapsed would turn them to itself
     centre = features["real data"].mean(0)
     axes_ = np.linalg.svd(features["real data"] - centre, full_matrices=False)[2][:2]
     with plt.rc_context({**STYLE, "axes.grid": False}):

@@ -149,5 +149,5 @@ def same(given: str, wanted: str) -> bool:
 
 
 def refusal(status: int, text: str) -> web.Response:
-    """One plain line."""
+    """A response of one plain line."""
     return web.Response(status=status, text=f"{status}: {text}\n", headers=HEADERS)

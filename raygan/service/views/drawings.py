@@ -11,8 +11,8 @@ from typing import Any
 
 from raygan.data.base import Samples
 from raygan.metrics.ranking import cannot_tell
+from raygan.service.runs.downsampling import Curve, Thinned
 from raygan.service.runs.run import Run
-from raygan.service.runs.thinned import Curve, Thinned
 from raygan.service.scores.score_table import SKIP
 from raygan.service.views.chart import Chart
 from raygan.service.views.standing import FEW, Standing, standing
@@ -33,7 +33,7 @@ class Drawing:
     """Curves are given before they are drawn: the report's reader may ask them things."""
 
     def draw(self) -> bytes | None:
-        """As a PNG."""
+        """The drawing as a PNG; None where there is nothing to draw."""
         from raygan.service.views.chart_png import drawn  # matplotlib takes half a second
 
         made = self.make()
@@ -45,7 +45,7 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
     live page draws them again and again.
     """
     # Here, not at the top: matplotlib takes half a second.
-    from raygan.service.views import crowd, curves, meetings, pictures, slots
+    from raygan.service.views import curves, heat_maps, meetings, pictures, slots
 
     digest, roles = run.digest, run.roles
     entry, out = entry_of(run), list[Drawing]()
@@ -87,7 +87,10 @@ def drawings(run: Run, data: Samples, found: Standing, show: Show) -> list[Drawi
         )
         out.append(
             Drawing(
-                "pairs", "All pairs", note, lambda: crowd.heat(digest.scored, metric, found.order)
+                "pairs",
+                "All pairs",
+                note,
+                lambda: heat_maps.heat(digest.scored, metric, found.order),
             )
         )
     if digest.trained:

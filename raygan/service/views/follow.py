@@ -23,10 +23,10 @@ from typing import Any, Protocol
 from raygan.controller.bucket import BucketStorage
 from raygan.controller.bucket_copies import refresh, shown, storage_of
 from raygan.controller.files import say, write_within
-from raygan.controller.lines import Lines, told_by_a_run
+from raygan.controller.jsonl import Lines, told_by_a_run
 from raygan.controller.requests import file_of
 from raygan.controller.run_folder import check_name, find_run, inside, write_atomically
-from raygan.controller.versions import refuse_newer
+from raygan.controller.run_format import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import at_work, running
 from raygan.service.runs.run import Run
@@ -51,7 +51,7 @@ class Feed(Protocol):
 
 
 class FolderFeed:
-    """The run's own folder."""
+    """Follows a run in its own folder."""
 
     def __init__(self, path: Path) -> None:
         self.run = Run.load(path)
@@ -169,6 +169,7 @@ def _hub(run: str, nowhere: str, address: str) -> Any:
     found = {
         folder: hub
         for folder, hub in hubs_of(Path(run).name).items()
+        # hubs are found by the run's name, which two folders may share
         if "/" not in run or folder == str(Path(run))
     }
     if not found:
@@ -185,6 +186,7 @@ def _not_going_on(run: str, nowhere: str, address: str) -> str:
     """What the cluster's jobs know of a run that has no hub."""
     name, folder = Path(run).name, str(Path(run).parent)
     for job in cluster_jobs():
+        # a bare name fits runs in any folder; with a folder it is that one
         if job["run"] != name or ("/" in run and job["run_dir"] != folder):
             continue
         if job["exit_code"] is None:

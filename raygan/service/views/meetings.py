@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raygan.service.runs.run import Run
-from raygan.service.views import crowd
+from raygan.service.views import heat_maps
 from raygan.service.views.colours import shade
 from raygan.service.views.paper import STYLE, png
 
@@ -28,14 +28,14 @@ def swap_ribbons(run: Run) -> bytes | None:
     lanes = {p: i for i, p in enumerate(dict.fromkeys([*run.pairs, *sorted(seats.seen)]))}
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(
-            figsize=(9.6, crowd.height(len(lanes), 0.34)), layout="constrained"
+            figsize=(9.6, heat_maps.height(len(lanes), 0.34)), layout="constrained"
         )
         # The digest has thinned them: ribbons need every move, columns do not.
         if seats.count > len(seats.moves):
             _seats_as_columns(axis, seats.columns, lanes, run.config.steps)
         else:
             _seats_as_ribbons(axis, seats.moves, lanes, run.config.steps)
-        crowd.lanes(axis, list(lanes))
+        heat_maps.lanes(axis, list(lanes))
         axis.set_xlim(0, run.config.steps)
         axis.set_xlabel("step")
     return png(figure)
@@ -120,9 +120,9 @@ def gam2_matrix(found: Mapping[str, Any]) -> bytes:
                     linewidth=0,
                 )
             )
-        crowd.lanes(axis, list(found["discriminators"]))
+        heat_maps.lanes(axis, list(found["discriminators"]))
         # One name in so many: 128 generators' names would be a black bar.
-        every = -(-rates.shape[1] // crowd.LANES)
+        every = -(-rates.shape[1] // heat_maps.LANES)
         axis.set_xticks(
             range(0, rates.shape[1], every), found["generators"][::every], rotation=90, fontsize=6
         )

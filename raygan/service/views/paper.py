@@ -39,7 +39,7 @@ def legend(figure: Any, axis: Any, size: float = 7) -> None:
 
 
 def png(figure: Any) -> bytes:
-    """Render and close."""
+    """Render a figure as a PNG and close it."""
     out = io.BytesIO()
     if (layout := figure.get_layout_engine()) is not None:
         # settled once: matplotlib would draw all of it a second time, only to settle it again

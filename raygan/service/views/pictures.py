@@ -27,6 +27,7 @@ def samples_over_time(show: Show, data: Samples, roles: Roles) -> bytes:
     players = ordered(show, roles)
     steps = spread(sorted({s for by in show.values() for s in by}))
     rows = [*players, "real data"] if data.whole else players
+    # one frame for all panels: points that move are seen to move
     frame = None if data.is_images else frame_of(data, show)
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axes = plt.subplots(
@@ -139,6 +140,7 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
             last = show[player][max(show[player])]
             axis.bar(
                 range(count),
+                # over all points, those between modes included: bars need not add up to 1
                 mode_counts(last.astype(np.float64), data.modes) / len(last),
                 color=colour(player, roles),
             )
@@ -150,7 +152,7 @@ def mode_histograms(show: Show, data: Samples, roles: Roles) -> bytes | None:
 
 
 def save_grid(samples: npt.NDArray[np.float32], out: Path) -> None:
-    """`raygan sample -o x.png`."""
+    """Write samples as one PNG grid: `raygan sample -o x.png`."""
     out.write_bytes(drawn_grid(samples))
 
 

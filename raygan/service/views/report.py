@@ -22,10 +22,10 @@ from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict,
 from raygan.service.runs.digest import QUIET
 from raygan.service.runs.identity import data_note, known_data
 from raygan.service.runs.run import Run
-from raygan.service.scores.rejected import rejected_line, rejected_rows
+from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
 from raygan.service.views.chart import Chart
-from raygan.service.views.chart_data import Told
+from raygan.service.views.chart_data import ChartData
 from raygan.service.views.drawings import drawings, entry_of, pictured
 from raygan.service.views.sheet import sheet
 from raygan.service.views.standing import Standing, actors, answers, cost_line
@@ -54,7 +54,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     protocols = info.get("protocols", {})
     entry, digest, scores = entry_of(run), run.digest, run.scores()
     found, show = pictured(run)
-    charts, made = Told(), list[tuple[str, str, str, int | None]]()
+    charts, made = ChartData(), list[tuple[str, str, str, int | None]]()
     for drawing in counted("writing the report: pictures", drawings(run, data, found, show)):
         made += picture((drawing.title, drawing.note, drawing.make()), charts, found)
     tell("writing the report: what the networks say")
@@ -119,7 +119,9 @@ def write_report(run: Run, out: Path | None = None) -> Path:
     return root / name
 
 
-def picture(what: Made, charts: Told, found: Standing) -> list[tuple[str, str, str, int | None]]:
+def picture(
+    what: Made, charts: ChartData, found: Standing
+) -> list[tuple[str, str, str, int | None]]:
     """(title, sentence, PNG, number of its chart): curves are a chart for the page's script, and a
     PNG for print and where no script runs; [] where there is nothing to see.
     """
@@ -147,7 +149,7 @@ def data_sheet(run: Run, data: Samples) -> bytes | None:
 
 
 def sheet_note(info: dict[str, Any]) -> list[str]:
-    """What the reader said."""
+    """What the reader has said of the data, line by line."""
     reading = info.get("reading", {})
     told = [f"{what} ({count:,})" for what, count in reading.get("converted", {}).items()]
     left = [f"{why} ({entry['count']:,})" for why, entry in reading.get("skipped", {}).items()]
@@ -197,6 +199,7 @@ def score_rows(run: Run, entry: dict[str, Any], found: Standing) -> dict[str, An
         name: str, values: dict[str, Any], kind: str
     ) -> tuple[str, list[str], str, float | None]:
         gone = way(by, values.get(by), entry["floor"], entry["ceiling"]) if by else math.nan
+        # the bar behind a row ends at noise and at real data, wherever the score is
         share = min(max(gone, 0.0), 1.0) if math.isfinite(gone) else None
         return name, [format_number(values.get(m)) for m in metrics], kind, share
 

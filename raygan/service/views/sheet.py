@@ -78,7 +78,7 @@ def near(samples: npt.NDArray[np.generic], real: npt.NDArray[np.generic]) -> Flo
 
 
 def as_png(image: Image) -> bytes:
-    """Its file."""
+    """The picture as the bytes of a PNG file."""
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
@@ -210,7 +210,7 @@ def bars(draw: Any, heights: Floats, side: int, tint: tuple[int, int, int]) -> N
 
 
 def lines(texts: Sequence[str]) -> Image:
-    """A line each."""
+    """A picture of texts, a line each."""
     from PIL import Image, ImageDraw
 
     out = Image.new("RGB", (640, 16 * len(texts) + 12), "white")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from raygan.service.runs.run import Run
-from raygan.service.views import crowd
+from raygan.service.views import heat_maps
 from raygan.service.views.chart import Chart, Panel
 from raygan.service.views.curves import crowds, lines
 from raygan.service.views.paper import STYLE, png
@@ -49,14 +49,14 @@ def slot_raster(run: Run) -> bytes | None:
     ages = np.array([[e["age"].get(p, np.nan) for e in slots] for p in lanes])
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(
-            figsize=(9.6, crowd.height(len(lanes), 0.25)), layout="constrained"
+            figsize=(9.6, heat_maps.height(len(lanes), 0.25)), layout="constrained"
         )
         edges = [0, *(e["step"] for e in slots)]
         image = axis.pcolormesh(
             edges, np.arange(len(lanes) + 1) - 0.5, np.ma.masked_invalid(ages), cmap="magma_r",
             vmin=0, vmax=max(1.0, float(np.nanmax(ages))),
         )  # fmt: skip
-        crowd.lanes(axis, lanes)
+        heat_maps.lanes(axis, lanes)
         axis.set_facecolor("#dddddd")
         axis.set_xlabel("step of the judge")
         figure.colorbar(image, ax=axis, label="steps behind")

@@ -46,7 +46,7 @@ class Standing:
 
     @cached_property
     def order(self) -> list[str]:
-        """Best first."""
+        """The pairs, the best first; those without a score last."""
         return sorted(
             self.gone, key=lambda p: -self.gone[p] if math.isfinite(self.gone[p]) else math.inf
         )

@@ -66,7 +66,7 @@ def state(run: Run) -> dict[str, Any]:
 
 
 def state_text(seen: dict[str, Any]) -> str:
-    """The same as text."""
+    """The state of a run as text for a terminal."""
     from raygan.service.views.tables import LIFE, text_table
 
     def number(value: float | None, form: str) -> str:

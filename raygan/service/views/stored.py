@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygan.controller.files import open_plain
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.service.runs.run import Run
 
 COLUMNS = 6

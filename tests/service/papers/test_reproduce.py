@@ -115,7 +115,7 @@ def test_a_quick_try_is_kept_apart_and_says_so(tmp_path: Path) -> None:
     outcome = reproduce.reproduce("tiny", seeds=1, quick=True, run_dir=tmp_path)
     assert "--quick" in reproduce.outcome_text(outcome)
     assert (tmp_path / "tiny-quick/outcome.json").exists()
-    assert reproduce.kept(tmp_path / "tiny") == ""
+    assert reproduce.earlier_verdict(tmp_path / "tiny") == ""
 
 
 def test_a_claim_that_does_not_exist_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

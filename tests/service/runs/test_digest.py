@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raygan.service.runs.digest import ALTOGETHER, MOST, Digest, Thinned
-from raygan.service.runs.thinned import Curve
+from raygan.service.runs.downsampling import Curve
 
 
 @given(st.integers(0, 300), st.integers(2, 20))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from raygan.controller.lines import Lines
+from raygan.controller.jsonl import Lines
 from raygan.service.runs import summary
 from raygan.service.runs.logs import Logs
 from raygan.service.runs.summary import INDEX, Keeper, Summary

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 import raygan
-from raygan.config import PairConfig, Resolved, validate
+from raygan.config import Config, PairConfig, Resolved, validate
 from raygan.errors import CheckpointError, ConfigError
 from raygan.service.resuming import resume_run
+from raygan.service.runs import warm_start
 from raygan.service.runs.run import Run
-from raygan.service.runs.warm_start import fork
+from raygan.service.runs.warm_start import fork, sources
 from tests.conftest import TINY
 
 
@@ -68,3 +69,21 @@ def test_half_a_pair_is_nothing_to_start_from(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="has no trained generator"):
             small(tmp_path, "new", strategy="independent", num_pairs=1, start_from=[entry])
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_of_a_bucket_is_started_from_whole_or_by_one_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, asked = small(tmp_path, "old"), list[str]()
+
+    def load(path: str) -> Run:
+        asked.append(path)
+        return old
+
+    monkeypatch.setattr(warm_start.Run, "load", load)
+    address, settings = "s3://bucket/runs/old", old.config.model_dump(mode="json")
+    entries = {address: old.pairs, f"{address}:pair-01": ["pair-01"]}
+    for entry, pairs in entries.items():
+        config = validate(Config, settings | {"start_from": [entry], "num_pairs": len(pairs)})
+        assert [pair for _, pair in sources(config)] == pairs
+    assert asked == [address, address]

@@ -19,8 +19,8 @@ from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.tracking import feed as feeding
 from raygan.service.tracking import listener as listening
-from raygan.service.tracking.feed import Feed, Kept
-from raygan.service.tracking.told import Told
+from raygan.service.tracking.feed import Feed, TrackerRecords
+from raygan.service.tracking.payload import Payload
 from raygan.trackers import base
 from tests.conftest import TINY
 
@@ -259,7 +259,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def life(run: Run, takes: Callable[[str, int, str, int], bool], looks: int) -> Flaky:
     """What one tracker takes of a whole run in so many looks, and when it is told of the end."""
     tracker = Flaky(takes)
-    feed = Feed("flaky", tracker, Told(run.config, run.path), Kept(run.path), lambda x: b"png")
+    feed = Feed(
+        "flaky", tracker, Payload(run.config, run.path), TrackerRecords(run.path), lambda x: b"png"
+    )
     for _ in range(looks):
         feed.look()
     feed.ended.set()

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from raygan.service.runs.downsampling import Curve
 from raygan.service.runs.identity import known_data
 from raygan.service.runs.run import Run
-from raygan.service.runs.thinned import Curve
 from raygan.service.views.chart import Band, Chart, Line, Panel, band, line_of
-from raygan.service.views.chart_data import LEAST, NUMBERS, Told, thinned
+from raygan.service.views.chart_data import LEAST, NUMBERS, ChartData, thinned
 from raygan.service.views.drawings import drawings, pictured
 from raygan.service.views.report import write_report
 from tests.browser import Browser
@@ -134,7 +134,7 @@ def test_peaks_widen_a_band_and_move_no_quartile() -> None:
 
 
 def test_many_pairs_have_room_and_what_has_none_is_said() -> None:
-    found = Told()
+    found = ChartData()
     for panels in (4, 5, 2):
         chart = many(132, 1500, panels)
         number = found.add(chart, [line.player for line in chart.panels[0].lines])
@@ -147,7 +147,7 @@ def test_many_pairs_have_room_and_what_has_none_is_said() -> None:
     size = len(json.dumps(found.dump(), separators=(",", ":")))
     assert size < 2_000_000, "beside less than a MB of pictures"
 
-    crowd, players = Told(), 3000
+    crowd, players = ChartData(), 3000
     order = [f"pair-{n:03d}" for n in reversed(range(players))]
     number = crowd.add(many(players, LEAST, 2), order)
     there = {line["player"] for line in crowd.charts[number][0]["lines"]}
@@ -158,7 +158,7 @@ def test_many_pairs_have_room_and_what_has_none_is_said() -> None:
 
 
 def test_one_pair_is_told_whole() -> None:
-    found = Told()
+    found = ChartData()
     found.add(many(1, 2000, 5), [])
     assert found.notes == [""]
     assert all(len(p["lines"][0]["values"]) == 2000 for p in found.charts[0])
@@ -174,7 +174,7 @@ def test_a_chart_of_a_thousand_pairs_is_as_large_as_is_said() -> None:
         ])
         for panel in chart.panels
     ]  # fmt: skip
-    found = Told()
+    found = ChartData()
     found.add(replace(chart, panels=panels), [])
     assert len(json.dumps(found.charts, separators=(",", ":"))) < 1_100_000
 
@@ -184,7 +184,7 @@ def test_rows_of_a_fast_run_stay_apart() -> None:
     line = Line("a", "#000000", {"elapsed": seconds, "step": [1, 2, 3, 4]}, [1.0, 9.0, 2.0, 3.0])
     middle = Band(1, seconds, [[1.0] * 4] * 5)
     panel = Panel("loss", {"elapsed": "seconds"}, [line], bands={"elapsed": middle})
-    found = Told()
+    found = ChartData()
     found.add(Chart([panel], 2.0), [])
     (out,) = found.charts[0]
     assert out["places"][out["lines"][0]["at"]["elapsed"]] == seconds

@@ -201,6 +201,7 @@ def read_json(run: Path, name: str, **needed: type) -> Object:
         raise ConfigError(
             f"run {shown(run)!r}: {name} cannot be read ({error.strerror})."
         ) from None
+    # RecursionError: a file of nothing but brackets
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from raygan.controller.lines import JsonLines, Lines, parse, read_info, read_json, told_by_a_run
+from raygan.controller.jsonl import JsonLines, Lines, parse, read_info, read_json, told_by_a_run
 from raygan.errors import ConfigError
 
 DAMAGED = [
@@ -52,7 +52,7 @@ def test_a_file_is_read_on_from_where_it_was_left(tmp_path: Path) -> None:
 def test_lines_longer_than_a_block_are_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raygan.controller.lines.BLOCK", 7)
+    monkeypatch.setattr("raygan.controller.jsonl.BLOCK", 7)
     rows = [{"a": "x" * n} for n in range(30)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert JsonLines(tmp_path / "log.jsonl").read() == rows

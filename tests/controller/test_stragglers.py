@@ -1,4 +1,4 @@
-from raygan.controller.uneven import Uneven, idle_members
+from raygan.controller.stragglers import Uneven, idle_members
 
 
 def test_far_ahead_and_starved_are_told_once_each() -> None:

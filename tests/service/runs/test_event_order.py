@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from raygan.service.runs.weaving import woven
+from raygan.service.runs.event_order import woven
 
 KINDS = ("swap", "leave")
 

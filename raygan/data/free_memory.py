@@ -88,15 +88,15 @@ def check_room(what: object, nbytes: int) -> None:
     """Raises DataError when unpacking it takes more than there is."""
     if nbytes > (most := room()):
         raise DataError(
-            f"{what}: {spoken(nbytes)} unpacked, and this process may take {spoken(most)} more. Use"
-            " a part of it, or more memory."
+            f"{what}: {size_text(nbytes)} unpacked, and this process may take {size_text(most)}"
+            " more. Use a part of it, or more memory."
         )
 
 
-def spoken(nbytes: int) -> str:
+def size_text(nbytes: int) -> str:
     """A size in words.
 
-    >>> spoken(3 << 30), spoken(5 << 20)
+    >>> size_text(3 << 30), size_text(5 << 20)
     ('3.0 GiB', '5 MiB')
     """
     return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes >> 20} MiB"
@@ -109,7 +109,7 @@ def within_room(what: object) -> Iterator[None]:
         yield
     except MemoryError:
         raise DataError(
-            f"{what}: more than the {spoken(room())} of memory that this process may take. Use a"
+            f"{what}: more than the {size_text(room())} of memory that this process may take. Use a"
             " part of it, or more memory."
         ) from None
 

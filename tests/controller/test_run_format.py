@@ -9,7 +9,7 @@ import pytest
 from raygan.cli import VERBS, main
 from raygan.config import resolve
 from raygan.controller.run_folder import find_run
-from raygan.controller.versions import FORMAT, born, compare, differences, resumed
+from raygan.controller.run_format import FORMAT, born, compare, differences, resumed
 from raygan.errors import ConfigError
 from raygan.service import training
 from raygan.service.runs.run import Run

@@ -25,6 +25,7 @@ LEVELS = 1 << 14
 
 def check_kept(where: str, name: str, parts: Iterable[Array], own: Any, joint: Any) -> None:
     """Raises DataError for whole numbers of 64 bits that become one in the type of all columns."""
+    # smaller whole numbers fit into 53 bits, and stay what they are
     kind = np.dtype(own)
     if joint.kind != "f" or kind.kind not in "iu" or kind.itemsize < 8:
         return
@@ -35,6 +36,7 @@ def check_kept(where: str, name: str, parts: Iterable[Array], own: Any, joint: A
             ends = [min([*ends, int(part.min())]), max([*ends, int(part.max())])]
             with np.errstate(invalid="ignore"):
                 rounded = rounded or bool((part.astype(joint).astype(kind) != part).any())
+    # rounding counts by what it takes of the column's own range
     step = float(np.spacing(float(max(map(abs, ends), default=0))))
     if rounded and step / 2 > LOST * (ends[1] - ends[0]):
         raise DataError(

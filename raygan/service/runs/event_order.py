@@ -24,6 +24,7 @@ def woven(events: Sequence[Row], records: Sequence[Row], kinds: Sequence[str]) -
     """
     at = _found(events, records)
     later, latest = [len(events)], len(events)
+    # from the end: the first event that must stand behind each record
     for i in reversed(range(len(records))):
         latest = min(latest, at.get(i, latest))
         later.append(latest)
@@ -33,6 +34,7 @@ def woven(events: Sequence[Row], records: Sequence[Row], kinds: Sequence[str]) -
         if i in at:
             place = max(place, at[i] + 1)
         elif record["kind"] in kinds:
+            # a clock may have been set back: times decide within these bounds only
             while place < later[i] and float(events[place]["time"]) <= float(record["time"]):
                 place += 1
             before[place].append(record)

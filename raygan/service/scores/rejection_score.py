@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from raygan.controller.evaluator import Evaluator
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.service.runs.run import Run
 from raygan.service.scores.rejection import rejecting
 

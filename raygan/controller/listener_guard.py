@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from raygan.controller.lines import NOTES
+from raygan.controller.jsonl import NOTES
 from raygan.controller.listener import Hears, Listener
-from raygan.errors import Interrupted, StaleEpochError
+from raygan.errors import Interrupted, StaleEpochError, error_line
 
 WARNING = "W210 listener-raised"
 
@@ -38,21 +38,23 @@ class Guard:
                 raise
             if id(listener) not in self._told:
                 self._told.add(id(listener))
-                text = f"{name_of(listener)}: {why(error)}; the run goes on, it is still called"
+                text = (
+                    f"{name_of(listener)}: {error_line(error)}; the run goes on, it is still called"
+                )
                 self.warn(WARNING, text)
 
 
 def tell_done(listeners: Iterable[Listener], path: Path, steps: int) -> None:
     """There is nothing to do: each hears it, whatever the ones before it do."""
     for listener in listeners:
-        with _told(listener, "as the run was done already"):
+        with _errors_logged(listener, "as the run was done already"):
             listener.done_already(path, steps)
 
 
 def tell_trained(listeners: Iterable[Listener]) -> None:
     """Nothing is left to train: each hears it, whatever the ones before it do."""
     for listener in listeners:
-        with _told(listener, "as training ended"):
+        with _errors_logged(listener, "as training ended"):
             listener.trained()
 
 
@@ -67,27 +69,22 @@ def close_all(listeners: Iterable[Listener]) -> None:
 
 
 def _close(listener: Listener) -> None:
-    with _told(listener, "as it closed"):
+    with _errors_logged(listener, "as it closed"):
         listener.close()
 
 
 @contextlib.contextmanager
-def _told(listener: Listener, when: str) -> Iterator[None]:
+def _errors_logged(listener: Listener, when: str) -> Iterator[None]:
     """An error of a call that comes when the run's log is closed."""
     try:
         yield
     except (Exception, SystemExit) as error:
         if listener.decides and isinstance(error, SystemExit):
             raise
-        NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, why(error))
+        NOTES.warning("%s: %s, %s: %s", WARNING, name_of(listener), when, error_line(error))
 
 
 def name_of(listener: Listener) -> str:
     """Its class, or what it is made of."""
     heard = listener.heard if isinstance(listener, Hears) else listener
     return str(getattr(listener, "name", getattr(heard, "__name__", type(heard).__name__)))
-
-
-def why(error: BaseException) -> str:
-    """An error in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")

@@ -39,7 +39,7 @@ class Thinned(Generic[T]):
         self.last: T | None = None
 
     def add(self, item: T) -> None:
-        """The next one."""
+        """Take the item that comes next."""
         if self._count % self.every == 0:
             self._kept[self._count] = item
             # Every second one goes, not the oldest: a picture shows the whole way, if more
@@ -91,7 +91,7 @@ class Curve(Thinned[dict[str, Any]]):
         self._block: Found = {}
 
     def add(self, item: dict[str, Any]) -> None:
-        """The next one."""
+        """Take the row that comes next."""
         self._block[self._count] = item
         if len(self._block) >= BLOCK:
             self._take()

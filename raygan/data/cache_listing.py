@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from raygan.data.room import spoken
+from raygan.data.free_memory import size_text
 from raygan.paths import cache
 
 DAY = 24 * 3600.0
@@ -24,8 +24,8 @@ log = logging.getLogger("raygan.cache")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One source, decoded."""
+class CachedSource:
+    """One source that the cache keeps, decoded."""
 
     path: Path
     source: str
@@ -35,9 +35,11 @@ class Kept:
     """Seconds since a start has read it."""
 
     def line(self) -> str:
-        """For people."""
+        """Its size, age, source and key in one line."""
         days = self.idle / DAY
-        return f"{spoken(self.nbytes):>10}  {days:5.1f} days ago  {self.source}  ({self.path.name})"
+        return (
+            f"{size_text(self.nbytes):>10}  {days:5.1f} days ago  {self.source}  ({self.path.name})"
+        )
 
 
 def cache_folder() -> Path | None:
@@ -46,7 +48,7 @@ def cache_folder() -> Path | None:
     return base / "read" if base else None
 
 
-def kept(folder: Path | None = None) -> list[Kept]:
+def cached_sources(folder: Path | None = None) -> list[CachedSource]:
     """All that is whole, the one that was read last first."""
     folder = folder or cache_folder()
     found = []
@@ -58,7 +60,7 @@ def kept(folder: Path | None = None) -> list[Kept]:
             idle = max(time.time() - about.stat().st_mtime, 0.0)  # noqa: TID251  a file's own clock
         except OSError:  # gone meanwhile
             continue
-        found.append(Kept(about.parent, source_of(about), sum(files), idle))
+        found.append(CachedSource(about.parent, source_of(about), sum(files), idle))
     return sorted(found, key=lambda k: k.idle)
 
 
@@ -70,9 +72,9 @@ def source_of(about: Path) -> str:
         return "?"
 
 
-def cleared(days: float, folder: Path | None = None) -> list[Kept]:
+def cleared(days: float, folder: Path | None = None) -> list[CachedSource]:
     """Remove what no start has read for so many days; what was removed. Raises OSError."""
-    gone = [k for k in kept(folder) if k.idle >= days * DAY]
+    gone = [k for k in cached_sources(folder) if k.idle >= days * DAY]
     for entry in gone:
         # first out of sight, so that nobody takes half of one for whole
         hidden = entry.path.with_suffix(f".{os.getpid()}.tmp")
@@ -92,11 +94,11 @@ def make_room(folder: Path) -> None:
         log.warning("data cache %s: %s", folder, error.strerror)
 
 
-def listing(found: list[Kept], folder: Path | None, gone: bool = False) -> str:
+def listing(found: list[CachedSource], folder: Path | None, gone: bool = False) -> str:
     """For people: a line each, and what all of it takes."""
     if folder is None:
         return "no cache: no home folder here, and XDG_CACHE_HOME is not set"
-    total = spoken(sum(k.nbytes for k in found))
+    total = size_text(sum(k.nbytes for k in found))
     head = f"{len(found)} decoded sources, {total}, in {folder}"
     lines = [k.line() for k in found]
     return "\n".join([f"removed {head}" if gone else head, *lines])

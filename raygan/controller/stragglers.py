@@ -25,6 +25,7 @@ class Uneven:
         """(name, text) of where all stand; credit: steps that joiners were behind as they came;
         judge: its name and its updates.
         """
+        # a joiner lacks the steps before it came, and is not behind for that
         at = {p: s + credit.get(p, 0) for p, s in done.items() if judge is None or p != judge[0]}
         if not at:
             return

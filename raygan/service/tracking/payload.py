@@ -11,14 +11,14 @@ from typing import Any
 
 from raygan.config import Config, full_dump, settings_of
 from raygan.controller.files import folder_within
-from raygan.controller.lines import read_info
+from raygan.controller.jsonl import read_info
 from raygan.own.names import label
 from raygan.trackers.base import Tracked
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
-class Told:
+class Payload:
     """What each tracker is told of the run when it begins."""
 
     def __init__(self, config: Config, folder: Path) -> None:
@@ -27,7 +27,7 @@ class Told:
         self.config, self.tags = settings_of(full_dump(config)), tags(config, folder, info)
 
     def to(self, known: str | None, step: int, calls: int) -> Tracked:
-        """For one of them."""
+        """What one tracker is told as it begins."""
         return Tracked(
             self.name, self.id, self.folder, self.config, self.tags, known, step, calls, self._room
         )

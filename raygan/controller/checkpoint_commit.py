@@ -21,7 +21,7 @@ from raygan.strategies.roles import number_of
 
 
 class Committer:
-    """Of one run."""
+    """Commits the checkpoints of one run."""
 
     def __init__(self, state: RunState, log: RunLog) -> None:
         self.state = state

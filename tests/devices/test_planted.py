@@ -32,9 +32,9 @@ BUGS = {
         "gap",
     ),
     "z from a generator of the host": Bug(
-        "raygan.gan.random_streams:Streams.at",
-        "else self.device",
-        'else torch.device("cpu")',
+        "raygan.gan.pair:Pair.drawn_from",
+        "self.streams.now(purpose)",
+        'self.streams.at(purpose, self.step, "cpu")',
         "gap",
     ),
     "z made on the host": Bug(
@@ -50,7 +50,7 @@ BUGS = {
         "sgan samples",
     ),
     "held-out samples stay on the host": Bug(
-        "raygan.gan.pair:Pair.one_step", "up(held, self.device)", "held", "gap"
+        "raygan.gan.pair:Pair.updates", "up(held, self.device)", "held", "gap"
     ),
     "G stays on the host": Bug(
         "raygan.gan.trainer:Trainer.__init__",

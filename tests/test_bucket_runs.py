@@ -48,12 +48,12 @@ def made(name: str, **changes: Any) -> Run:
     return train(Resolved(config=config, origins={}), run_dir=RUNS, name=name, inline=True)
 
 
-def storage(name: str) -> BucketStorage:
-    return open_bucket(f"{RUNS}/{name}")
+def storage(name: str, runs: str = RUNS) -> BucketStorage:
+    return open_bucket(f"{runs}/{name}")
 
 
-def states(name: str) -> dict[str, str]:
-    checkpoint, problems = newest_valid(storage(name))
+def states(name: str, runs: str = RUNS) -> dict[str, str]:
+    checkpoint, problems = newest_valid(storage(name, runs))
     assert problems == []
     assert checkpoint is not None
     return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
@@ -381,33 +381,36 @@ def test_a_store_without_its_library_or_credentials_is_one_line(
     assert not storage("x").objects.below(".")
 
 
-def wait_for(name: str, process: subprocess.Popen[bytes], saved: int = 1) -> None:
+def wait_for(name: str, process: subprocess.Popen[bytes], saved: int = 1, runs: str = RUNS) -> None:
     deadline = time.monotonic() + 120
-    there = storage(name)
+    there = storage(name, runs)
     while len(read_journal(there).of("checkpoint")) < saved:
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def started(name: str, how: list[str], caches: Path) -> subprocess.Popen[bytes]:
+def started(name: str, how: list[str], caches: Path, runs: str = RUNS) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        raygan("train", *how, "--run-dir", RUNS, "--name", name), stdout=subprocess.DEVNULL,
+        raygan("train", *how, "--run-dir", runs, "--name", name), stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, env={**os.environ, "XDG_CACHE_HOME": str(caches)},
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The undisturbed run's final weights, on disk."""
-    folder = tmp_path_factory.mktemp("whole")
+def undisturbed(how: list[str], folder: Path) -> dict[str, str]:
+    """The final weights of a run on disk that nothing happens to."""
     subprocess.run(
-        raygan("train", *INLINE, "--run-dir", str(folder), "--name", "whole"),
+        raygan("train", *how, "--run-dir", str(folder), "--name", "whole"),
         check=True, capture_output=True, timeout=200,
     )  # fmt: skip
     checkpoint, _ = newest_valid(folder / "whole")
     assert checkpoint is not None
     return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return undisturbed(INLINE, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.ray

@@ -15,7 +15,7 @@ from obstore.store import MemoryStore, S3Store
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.objects import Objects
+from raygan.object_store import Objects
 
 BUCKET = "raygan-test"
 CANARY = "canary-of-a-secret-key"

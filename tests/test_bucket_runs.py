@@ -17,12 +17,12 @@ from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.history import read_journal
-from raygan.controller.objects import Objects
 from raygan.controller.requests import Requests, file_of
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, DataError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.object_store import Objects
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.serving import running
@@ -354,6 +354,46 @@ def test_logs_are_segments_that_readers_follow(server: Server, tmp_path: Path) -
     assert run.path.exists()
 
 
+def test_what_is_distilled_into_a_bucket_is_resumed_on_another_machine(
+    server: Server, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What it learns from lies beside it, as on disk; only the bucket is left."""
+    sites = train(
+        Resolved(config=tiny_config(), origins={}), run_dir=tmp_path, name="sites", inline=True
+    )
+    words = ["distil", str(sites.path), "--inline", "--plain", "--steps", "4", "--count", "400"]
+    words += ["--evaluation.every-steps", "4", "--evaluation.samples", "1500"]
+    words += ["--run-dir", RUNS, "--name"]
+    at = f"{RUNS}/one-samples.npz"
+    assert f"{at}: what sites has made" in out_of(capsys, *words, "one")
+    config = json.loads(storage("one").read("config.json"))
+    assert config["data"]["path"] == at
+    assert open_bucket(RUNS).exists("one-samples.npz")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "of-another-machine"))
+    get, asked = Objects.get, list[str]()
+    monkeypatch.setattr(Objects, "get", lambda self, name: asked.append(name) or get(self, name))
+    resumed = resume_run(f"{RUNS}/one", extra_steps=4)
+    assert (resumed.info["status"], max(resumed.info["steps"].values())) == ("done", 8)
+    assert Run.load(f"{RUNS}/one").generator("best").sample(2).shape == (2, 2)
+    out_of(capsys, "evaluate", f"{RUNS}/one", "--samples", "1500")
+    assert asked.count("one-samples.npz") == 1, "samples are brought once"
+    assert "'s3://raygan-test/some/runs/one'" in one_line(capsys, *words, "one")
+    # refused once the samples are there: nothing of them stays
+    monkeypatch.setattr("raygan.service.training.outlined", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main([*words, "two"])
+    assert not open_bucket(RUNS).exists("two-samples.npz")
+    # and what was left, or is somebody else's, is not written over
+    open_bucket(RUNS).write("two-samples.npz", b"theirs")
+    assert f"'{RUNS}/two-samples.npz' exists already" in one_line(capsys, *words, "two")
+    assert open_bucket(RUNS).read("two-samples.npz") == b"theirs"
+    open_bucket(RUNS).remove("one-samples.npz")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "of-a-third"))
+    with pytest.raises(DataError, match=f"{at} cannot be brought .*Put the file back"):
+        resume_run(f"{RUNS}/one", extra_steps=4)
+
+
 @pytest.mark.parametrize("verb", ["status", "report", "sample", "resume", "evaluate"])
 def test_what_is_not_there_is_one_line(
     server: Server, verb: str, capsys: pytest.CaptureFixture[str]
@@ -374,7 +414,7 @@ def test_a_store_without_its_library_or_credentials_is_one_line(
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         patch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-        patch.setattr("raygan.controller.objects.HASTY", {"max_retries": 0})
+        patch.setattr("raygan.object_store.HASTY", {"max_retries": 0})
         line = one_line(capsys, *words)
         assert "AWS_ACCESS_KEY_ID" in line
         assert CANARY not in line

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raygan.controller import objects as module
+from raygan import object_store as module
 from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import (
     Checkpoint,
@@ -21,9 +21,9 @@ from raygan.controller.checkpoint import (
 from raygan.controller.checkpoint_index import list_checkpoints, retain
 from raygan.controller.history import read_head, read_journal
 from raygan.controller.journal import Journal
-from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError, StaleEpochError
+from raygan.object_store import Objects, refuse_unreachable
 from tests.buckets import Server, Struck, memory
 
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}

@@ -9,8 +9,8 @@ from raygan.controller.bucket import BucketStorage
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.history import read_journal
 from raygan.controller.journal import Journal
-from raygan.controller.objects import Objects
 from raygan.errors import StaleEpochError
+from raygan.object_store import Objects
 from tests.buckets import Killed, Server, Struck, memory
 
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}

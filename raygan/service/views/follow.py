@@ -14,7 +14,6 @@ import contextlib
 import json
 import math
 import shlex
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from raygan.controller.versions import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import at_work, running
 from raygan.service.runs.run import Run
+from raygan.service.views.copies import own_folder
 from raygan.service.views.state import ENDED
 
 JOBS_S = 10.0
@@ -171,8 +171,8 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
             if "/" in run:
                 raise ConfigError(nowhere) from None
             raise ConfigError(f"{nowhere} Nor is there a cluster to ask: {error}") from None
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
-        feed = HubFeed(Path(run).name, _hub(run, nowhere, address), Path(folder))
+        folder = stack.enter_context(own_folder())
+        feed = HubFeed(Path(run).name, _hub(run, nowhere, address), folder)
         stack.callback(feed.leave)
         yield feed
 

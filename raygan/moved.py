@@ -21,6 +21,7 @@ MOVED = {
     "raygan.controller.gathering": "raygan.controller.checkpoint_assembly",
     "raygan.controller.hosting": "raygan.controller.worker",
     "raygan.controller.listening": "raygan.controller.own_listeners",
+    "raygan.controller.objects": "raygan.object_store",
     "raygan.controller.scaling": "raygan.controller.membership",
     "raygan.data.watching": "raygan.watching",
     "raygan.gan.streams": "raygan.gan.random_streams",

@@ -23,6 +23,7 @@ MOVED = {
     "raygan.controller.hosting": "raygan.controller.worker",
     "raygan.controller.lines": "raygan.controller.jsonl",
     "raygan.controller.listening": "raygan.controller.own_listeners",
+    "raygan.controller.objects": "raygan.object_store",
     "raygan.controller.scaling": "raygan.controller.membership",
     "raygan.controller.uneven": "raygan.controller.stragglers",
     "raygan.controller.versions": "raygan.controller.run_format",

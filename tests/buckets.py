@@ -1,4 +1,4 @@
-"""A real object server on this machine, and stores that fail at the n-th request."""
+"""Real object servers on this machine, and stores that fail at the n-th request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from obstore.store import MemoryStore, S3Store
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from raygan.controller.bucket import BucketStorage
-from raygan.controller.objects import Objects
+from raygan.object_store import Objects
 
 BUCKET = "raygan-test"
 CANARY = "canary-of-a-secret-key"
@@ -32,25 +32,41 @@ class Quiet(WSGIRequestHandler):
 
 
 class Server:
-    """moto's S3 over HTTP. `before`, `after`: called at each request, with its number; what they
-    raise closes the connection without a reply (`after`: once the request was carried out).
+    """A server over HTTP, a WSGI application. `before`, `after`: called at each request, with its
+    number; what they raise closes the connection without a reply (`after`: once the request was
+    carried out). It has one bucket.
     """
 
-    def __init__(self) -> None:
-        self.app = DomainDispatcherApplication(create_backend_app)
+    scheme: str
+    made: type[Any]
+    """The library's store of this kind."""
+    secrets = (CANARY,)
+    """What nothing may show."""
+    absent = "NoSuchBucket"
+    """What it says of a bucket that is not there."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self.app = app
         self.requests = 0
         self.before: Callable[[int], None] = lambda n: None
         self.after: Callable[[int], None] = lambda n: None
         self.http = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=Quiet)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self.http.server_port}"
-        self.env = {
-            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": CANARY,
-        }  # fmt: skip
+        self.env: dict[str, str] = {}
+        """Leads a user here."""
+
+    def storage(self) -> BucketStorage:
+        """A new prefix of its bucket; without retries, so that each fault is felt."""
+        store = self.made(BUCKET, prefix=f"run-{next(_NUMBER)}", retry_config={"max_retries": 0})
+        return BucketStorage(Objects(store, f"{self.scheme}://run"))
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> None:
+        """A request of the tests' own."""
         link = http.client.HTTPConnection("127.0.0.1", self.http.server_port)
-        link.request("PUT", f"/{BUCKET}")
-        assert link.getresponse().status == 200
+        link.request(method, path, body, headers)
+        answer = link.getresponse()
+        assert answer.status in (200, 201), answer.read()
         link.close()
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Any:
@@ -70,14 +86,22 @@ class Server:
         self.http.server_close()
 
 
+class Moto(Server):
+    """moto's S3."""
+
+    scheme, made = "s3", S3Store
+
+    def __init__(self) -> None:
+        super().__init__(DomainDispatcherApplication(create_backend_app))
+        self.env = {
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": CANARY,
+        }  # fmt: skip
+        self.ask("PUT", f"/{BUCKET}")
+
+
 def memory() -> BucketStorage:
     return BucketStorage(Objects(MemoryStore(), "memory://run"))
-
-
-def served() -> BucketStorage:
-    """A new prefix of the server's bucket; without retries, so that each fault is felt."""
-    store = S3Store(BUCKET, prefix=f"run-{next(_NUMBER)}", retry_config={"max_retries": 0})
-    return BucketStorage(Objects(store, "s3://run"))
 
 
 class Struck:

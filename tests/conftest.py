@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -166,17 +166,38 @@ def _no_ray_by_accident(request: pytest.FixtureRequest) -> Iterator[None]:
         assert not ray.is_initialized(), "this test has started a Ray of its own"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
+def _leading_to(made: Callable[[], Any]) -> Iterator[Any]:
     """A real object server (`tests.buckets.Server`), and the environment that leads to it."""
-    from tests.buckets import Server
-
+    there = made()
     with pytest.MonkeyPatch.context() as patch:
-        there = Server()
         for name, value in there.env.items():
             patch.setenv(name, value)
         yield there
-        there.close()
+    there.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """One of S3."""
+    from tests.buckets import Moto
+
+    yield from _leading_to(Moto)
+
+
+@pytest.fixture(scope="module")
+def azure() -> Iterator[Any]:
+    """One of Azure, in a process of its own: for tests that are marked `exhaustive`."""
+    from tests.emulators import Azurite
+
+    yield from _leading_to(Azurite)
+
+
+@pytest.fixture(scope="module")
+def google() -> Iterator[Any]:
+    """The same of Google."""
+    from tests.emulators import Google
+
+    yield from _leading_to(Google)
 
 
 def stopped(controller: Controller, after: int) -> Checkpoint:

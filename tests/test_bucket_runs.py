@@ -17,12 +17,12 @@ from raygan.controller.bucket import BucketStorage, open_bucket
 from raygan.controller.checkpoint import newest_valid
 from raygan.controller.checkpoint_index import open_journal
 from raygan.controller.history import read_journal
-from raygan.controller.objects import Objects
 from raygan.controller.requests import Requests, file_of
 from raygan.controller.run_folder import RunFolder, find_run, read_jsonl
-from raygan.errors import ConfigError
+from raygan.errors import ConfigError, DataError
 from raygan.gan.bundle import unpack
 from raygan.gan.weights import digest
+from raygan.object_store import Objects
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
 from raygan.service.serving import running
@@ -48,12 +48,12 @@ def made(name: str, **changes: Any) -> Run:
     return train(Resolved(config=config, origins={}), run_dir=RUNS, name=name, inline=True)
 
 
-def storage(name: str) -> BucketStorage:
-    return open_bucket(f"{RUNS}/{name}")
+def storage(name: str, runs: str = RUNS) -> BucketStorage:
+    return open_bucket(f"{runs}/{name}")
 
 
-def states(name: str) -> dict[str, str]:
-    checkpoint, problems = newest_valid(storage(name))
+def states(name: str, runs: str = RUNS) -> dict[str, str]:
+    checkpoint, problems = newest_valid(storage(name, runs))
     assert problems == []
     assert checkpoint is not None
     return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
@@ -354,6 +354,46 @@ def test_logs_are_segments_that_readers_follow(server: Server, tmp_path: Path) -
     assert run.path.exists()
 
 
+def test_what_is_distilled_into_a_bucket_is_resumed_on_another_machine(
+    server: Server, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What it learns from lies beside it, as on disk; only the bucket is left."""
+    sites = train(
+        Resolved(config=tiny_config(), origins={}), run_dir=tmp_path, name="sites", inline=True
+    )
+    words = ["distil", str(sites.path), "--inline", "--plain", "--steps", "4", "--count", "400"]
+    words += ["--evaluation.every-steps", "4", "--evaluation.samples", "1500"]
+    words += ["--run-dir", RUNS, "--name"]
+    at = f"{RUNS}/one-samples.npz"
+    assert f"{at}: what sites has made" in out_of(capsys, *words, "one")
+    config = json.loads(storage("one").read("config.json"))
+    assert config["data"]["path"] == at
+    assert open_bucket(RUNS).exists("one-samples.npz")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "of-another-machine"))
+    get, asked = Objects.get, list[str]()
+    monkeypatch.setattr(Objects, "get", lambda self, name: asked.append(name) or get(self, name))
+    resumed = resume_run(f"{RUNS}/one", extra_steps=4)
+    assert (resumed.info["status"], max(resumed.info["steps"].values())) == ("done", 8)
+    assert Run.load(f"{RUNS}/one").generator("best").sample(2).shape == (2, 2)
+    out_of(capsys, "evaluate", f"{RUNS}/one", "--samples", "1500")
+    assert asked.count("one-samples.npz") == 1, "samples are brought once"
+    assert "'s3://raygan-test/some/runs/one'" in one_line(capsys, *words, "one")
+    # refused once the samples are there: nothing of them stays
+    monkeypatch.setattr("raygan.service.training.outlined", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main([*words, "two"])
+    assert not open_bucket(RUNS).exists("two-samples.npz")
+    # and what was left, or is somebody else's, is not written over
+    open_bucket(RUNS).write("two-samples.npz", b"theirs")
+    assert f"'{RUNS}/two-samples.npz' exists already" in one_line(capsys, *words, "two")
+    assert open_bucket(RUNS).read("two-samples.npz") == b"theirs"
+    open_bucket(RUNS).remove("one-samples.npz")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "of-a-third"))
+    with pytest.raises(DataError, match=f"{at} cannot be brought .*Put the file back"):
+        resume_run(f"{RUNS}/one", extra_steps=4)
+
+
 @pytest.mark.parametrize("verb", ["status", "report", "sample", "resume", "evaluate"])
 def test_what_is_not_there_is_one_line(
     server: Server, verb: str, capsys: pytest.CaptureFixture[str]
@@ -374,40 +414,43 @@ def test_a_store_without_its_library_or_credentials_is_one_line(
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
         patch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
-        patch.setattr("raygan.controller.objects.HASTY", {"max_retries": 0})
+        patch.setattr("raygan.object_store.HASTY", {"max_retries": 0})
         line = one_line(capsys, *words)
         assert "AWS_ACCESS_KEY_ID" in line
         assert CANARY not in line
     assert not storage("x").objects.below(".")
 
 
-def wait_for(name: str, process: subprocess.Popen[bytes], saved: int = 1) -> None:
+def wait_for(name: str, process: subprocess.Popen[bytes], saved: int = 1, runs: str = RUNS) -> None:
     deadline = time.monotonic() + 120
-    there = storage(name)
+    there = storage(name, runs)
     while len(read_journal(there).of("checkpoint")) < saved:
         assert process.poll() is None, "the run ended before it could be stopped"
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def started(name: str, how: list[str], caches: Path) -> subprocess.Popen[bytes]:
+def started(name: str, how: list[str], caches: Path, runs: str = RUNS) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        raygan("train", *how, "--run-dir", RUNS, "--name", name), stdout=subprocess.DEVNULL,
+        raygan("train", *how, "--run-dir", runs, "--name", name), stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, env={**os.environ, "XDG_CACHE_HOME": str(caches)},
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The undisturbed run's final weights, on disk."""
-    folder = tmp_path_factory.mktemp("whole")
+def undisturbed(how: list[str], folder: Path) -> dict[str, str]:
+    """The final weights of a run on disk that nothing happens to."""
     subprocess.run(
-        raygan("train", *INLINE, "--run-dir", str(folder), "--name", "whole"),
+        raygan("train", *how, "--run-dir", str(folder), "--name", "whole"),
         check=True, capture_output=True, timeout=200,
     )  # fmt: skip
     checkpoint, _ = newest_valid(folder / "whole")
     assert checkpoint is not None
     return {p: digest(unpack(raw)) for p, raw in checkpoint.parts.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return undisturbed(INLINE, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.ray

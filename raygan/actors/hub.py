@@ -19,7 +19,6 @@ from the folder.
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 import time
 import uuid
@@ -73,10 +72,8 @@ class HubActor(Process):
         self._over = threading.Event()
         self._exports = True
         """Has the run players whose gauges say something?"""
-        self._read_at = -math.inf
-        """When somebody looked last."""
-        self._told = False
-        """Has anybody looked since the end?"""
+        self._readers: dict[str, tuple[float, bool]] = {}
+        """Who looks on -> when it looked last, and whether that was after the end."""
         if gauges:
             # a thread of its own: gauges have to be set also while nobody pushes
             threading.Thread(target=self._tick_for_ever, daemon=True).start()
@@ -124,14 +121,14 @@ class HubActor(Process):
             del self.files[name]
 
     def read(
-        self, have: list[str], offsets: dict[str, int]
+        self, have: list[str], offsets: dict[str, int], who: str = ""
     ) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
         """(log -> (offset, what was added since), small files: those that change, and the samples
-        that are not in `have`).
+        that are not in `have`). who: a name that no other reader has.
         """
         with self._lock:
-            self._read_at = time.monotonic()
-            self._told = self._told or self._over.is_set()
+            self._forget_readers()
+            self._readers[who] = time.monotonic(), self._over.is_set()
             added = {name: log.since(offsets.get(name, 0)) for name, log in self.logs.items()}
             known = set(have)
             return added, {
@@ -139,6 +136,16 @@ class HubActor(Process):
                 for n, raw in self.files.items()
                 if not n.startswith("samples/") or n not in known
             }
+
+    def leave(self, who: str) -> None:
+        """This reader looks no more."""
+        with self._lock:
+            self._readers.pop(who, None)
+
+    def _forget_readers(self) -> None:
+        """Those that are gone without a word: a hub is not to remember, nor to wait for them."""
+        now = time.monotonic()
+        self._readers = {w: r for w, r in self._readers.items() if now - r[0] <= LOOKS_S}
 
     def lies(self) -> str:
         """The run's folder, where its driver is."""
@@ -162,9 +169,10 @@ class HubActor(Process):
             self._over.set()
 
     def heard(self) -> bool:
-        """Has whoever looks on seen the end? Where nobody does there is nobody to wait for."""
+        """Has everybody who looks on seen the end? Nobody waits where nobody does."""
         with self._lock:
-            return self._told or time.monotonic() - self._read_at > LOOKS_S
+            self._forget_readers()
+            return all(told for _, told in self._readers.values())
 
     def _tick_for_ever(self) -> None:
         while True:

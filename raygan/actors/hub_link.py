@@ -54,6 +54,10 @@ class HubLink(Listener):
         self._under_way: Any = None
         self._sent: dict[str, tuple[int, int]] = {}
 
+    def begin(self, run: Running) -> None:
+        """Whoever looks on while players start, which may take a minute, sees that they do."""
+        self._push({})
+
     def tick(self, run: Running) -> None:
         """Every turn of the run's loop: hear the answer to the last push, send the next."""
         now = time.monotonic()

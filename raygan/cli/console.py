@@ -230,12 +230,24 @@ def show(feed: Feed, every_s: int) -> int:
                 live.update(Text(state_text(state(feed.run))))
                 if not more:
                     break
-                time.sleep(every_s)
+                _wait(feed, every_s)
     else:
         while True:
             more = feed.refresh()
             print(state_text(state(feed.run)), flush=True)
             if not more:
                 break
-            time.sleep(every_s)
+            _wait(feed, every_s)
     return exit_code(feed)
+
+
+def _wait(feed: Feed, every_s: float) -> None:
+    """Until it is to be told again; sooner where there is no more to come. A hub is looked at
+    meanwhile: it does not stay for somebody who comes once a minute.
+    """
+    left = float(every_s)
+    while left > 0:
+        time.sleep(min(left, feed.look_s))
+        left -= feed.look_s
+        if left > 0 and not feed.refresh():
+            return

@@ -21,8 +21,8 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from raygan.controller.objects import Objects, open_objects
 from raygan.controller.storage import Landed
+from raygan.object_store import Objects, open_objects
 
 LOG = ".jsonl"
 """What ends so is appended to."""

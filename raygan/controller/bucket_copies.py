@@ -28,9 +28,9 @@ from pathlib import Path
 
 from raygan.controller.bucket import AT_ONCE, BucketStorage, open_bucket
 from raygan.controller.files import open_within, say, write_within
-from raygan.controller.objects import Objects, refuse_unreachable
 from raygan.controller.storage import LocalStorage, Storage
 from raygan.errors import ConfigError
+from raygan.object_store import Objects, refuse_unreachable
 from raygan.paths import cache, in_bucket, on_disk
 
 ADDRESS = "address"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -20,9 +21,11 @@ from raygan.data.base import Array, DataComponent, Samples, freeze, to_uint8
 from raygan.data.npz import DAMAGED
 from raygan.data.partition import rescaled
 from raygan.data.record import Record
-from raygan.data.search import must_be_file
+from raygan.data.search import cache_root, must_be_file
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
+from raygan.object_store import open_objects
+from raygan.paths import in_bucket, whole
 
 
 def parsed(value: object) -> object:
@@ -36,7 +39,7 @@ def parsed(value: object) -> object:
 class Made(DataComponent):
     """Made samples to train on; real ones to be scored against."""
 
-    path: str = Field(description="The .npz of `raygan sample`.")
+    path: str = Field(description="The .npz of `raygan sample`; it may lie in a bucket.")
     like: Annotated[dict[str, Any], BeforeValidator(parsed)] = Field(
         description="The data that its generators had; held-out samples are its."
     )
@@ -57,7 +60,8 @@ class Made(DataComponent):
         of = seed if self.seed is None else self.seed
         like = cast(DataComponent, load_component("data", self.like))
         real = settled(lambda: like.load(of), lambda real: real.sha256 == self.like_sha256)
-        path = must_be_file("made", self.path)
+        address = in_bucket(self.path)
+        path = self._brought(address) if address else must_be_file("made", self.path)
         where = f"data.made: {path}"
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -86,6 +90,30 @@ class Made(DataComponent):
         truth = real.train if real.real is None else real.real  # made of what was made before
         # without labels: nobody knows of which class a made sample is
         return replace(real, train=train, real=truth, labels=None, record=record)
+
+    def _brought(self, address: str) -> Path:
+        """This machine's copy of what lies in a bucket, by the hash of its samples. Raises
+        DataError.
+        """
+        if self.sha256 is None:
+            raise DataError(
+                f"data.made: {address} has no data.sha256, so that nobody could tell which samples"
+                " a run had. Bring it here, and give its path."
+            )
+        path = cache_root("made") / "made" / f"{self.sha256}.npz"
+        if not path.exists():
+            folder, _, name = address.rpartition("/")
+            try:
+                raw = open_objects(folder).get(name)
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with whole(path) as hidden:
+                    hidden.write_bytes(raw)
+            except OSError as error:
+                raise DataError(
+                    f"data.made: {address} cannot be brought ({error.strerror}). Put the file back,"
+                    " or start a new run."
+                ) from None
+        return path
 
 
 def refuse_stacks(real: Samples) -> None:

@@ -10,18 +10,21 @@ modes, so that the student does not learn it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raygan.config import Config, Resolved, resolve
-from raygan.controller.files import write_within
+from raygan.controller.bucket_copies import address_of, runs_folder, shown, taken
+from raygan.controller.files import say, write_within
 from raygan.controller.run_folder import RunFolder, check_name
 from raygan.data.made import refuse_stacks
 from raygan.data.reading import refuse_parts
 from raygan.data.split import fingerprint
 from raygan.errors import ConfigError
+from raygan.object_store import Objects, open_objects
 from raygan.service.runs.identity import run_data
 from raygan.service.runs.naming import fresh_name
 from raygan.service.runs.run import Run
@@ -40,13 +43,27 @@ class Lesson:
     resolved: Resolved
     name: str
     samples: Path
+    """A file; of a run in a bucket its local side, which is not there (`place`)."""
     kept: float
     """Share of what the generators made."""
 
+    @property
+    def place(self) -> str:
+        """Where they lie."""
+        return shown(self.samples)
+
     def forget(self) -> None:
         """Take the samples away, where no run came to be that learns from them."""
-        if not (self.samples.parent / self.name / "run.json").exists():
-            self.samples.unlink(missing_ok=True)
+        run = self.samples.parent / self.name
+        if address_of(self.samples) is None:
+            if not (run / "run.json").exists():
+                self.samples.unlink(missing_ok=True)
+            return
+        # best effort: the bucket may be why there is no run
+        with contextlib.suppress(OSError, ConfigError):
+            if not taken(run):
+                beside, name = _in_bucket(self.samples)
+                beside.delete(name)
 
 
 def inherited(config: Config) -> dict[str, Any]:
@@ -65,8 +82,8 @@ def lesson(
     name: str | None = None,
 ) -> Lesson:  # fmt: skip
     """Draw `count` samples of `which` (None: the mixture of all pairs) into
-    run_dir/NAME-samples.npz, and settle the config that learns from them. Raises ConfigError,
-    and what sampling raises.
+    run_dir/NAME-samples.npz (run_dir: a folder, or an address in a bucket), and settle the config
+    that learns from them. Raises ConfigError, and what sampling raises.
     """
     settings = dict(settings or {})
     if taken := [s for s in settings if s.partition(".")[0] in ("data", "strategy", "num_pairs")]:
@@ -81,12 +98,13 @@ def lesson(
     if preset is None and not files:
         flags |= inherited(run.config)
     draft = resolve(preset, files or (), {**flags, **settings})
+    run_dir = runs_folder(run_dir)
     name = name or fresh_name(run_dir, draft.config)
     check_name(name)
     RunFolder.refuse(run_dir, name)
     out = run_dir / f"{name}-samples.npz"
-    if out.exists():
-        raise ConfigError(f"{str(out)!r} exists already. Choose another --name.")
+    if _there(out):
+        raise ConfigError(f"{shown(out)!r} exists already. Choose another --name.")
     refuse_stacks(real := run_data(run))
     refuse_parts(real, "distil")
     which = which or "mixture"
@@ -94,14 +112,40 @@ def lesson(
     generators = generators_of(run, which, reject)
     drawn = generators.drawn(generators.draw(count, seed))
     made = {
-        "name": "made", "path": str(out.resolve()), "like": data, "seed": run.config.seed,
+        "name": "made", "path": address_of(out) or str(out.resolve()), "like": data,
+        "seed": run.config.seed,
         "sha256": fingerprint(drawn.in_units),
         **({"like_sha256": real.sha256} if real.sha256 else {}),
     }  # fmt: skip
     resolved = resolve(preset, files or (), {**flags, **settings, "data": made})
-    run_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        write_within(run_dir, out.name, encoded(drawn, "npz"))
-    finally:
-        (run_dir / f"{out.name}.tmp").unlink(missing_ok=True)  # of one that was interrupted
+    _write(out, encoded(drawn, "npz"))
     return Lesson(resolved, name, out, generators.share_kept)
+
+
+def _in_bucket(out: Path) -> tuple[Objects, str]:
+    """What lies beside the runs of a bucket, and the name of this."""
+    folder, _, name = str(address_of(out)).rpartition("/")
+    return open_objects(folder), name
+
+
+def _there(out: Path) -> bool:
+    if address_of(out) is None:
+        return out.exists()
+    beside, name = _in_bucket(out)
+    try:
+        return beside.there(name)
+    except OSError as error:
+        raise ConfigError(f"{shown(out)}: the bucket cannot be asked ({say(error)}).") from None
+
+
+def _write(out: Path, raw: bytes) -> None:
+    """Beside the runs, wherever they lie: whoever goes on with the run has them then."""
+    if address_of(out) is not None:
+        beside, name = _in_bucket(out)
+        beside.put(name, raw)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_within(out.parent, out.name, raw)
+    finally:
+        out.with_name(f"{out.name}.tmp").unlink(missing_ok=True)  # of one that was interrupted

@@ -480,7 +480,7 @@ def test_a_foreign_hub_writes_nowhere_else(
 
     (tmp_path / "copy" / "samples").mkdir(parents=True)
     seen = object.__new__(feed.HubFeed)
-    seen.path, seen.offsets, seen.skipped = tmp_path / "copy", {}, 0
+    seen.path, seen.offsets, seen.skipped, seen.who = tmp_path / "copy", {}, 0, "me"
 
     class Read:
         @staticmethod
@@ -513,7 +513,9 @@ def two_hubs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr("raygan.actors.cluster.cluster", lambda *a, **k: contextlib.nullcontext())
     monkeypatch.setattr(feed, "cluster_jobs", list)
     monkeypatch.setattr(
-        feed, "HubFeed", lambda name, hub, folder: SimpleNamespace(name=name, hub=hub)
+        feed,
+        "HubFeed",
+        lambda name, hub, folder: SimpleNamespace(name=name, hub=hub, leave=lambda: None),
     )
     return hubs
 

@@ -9,20 +9,33 @@ from raygan.controller.bucket import BucketStorage
 from raygan.controller.checkpoint import Checkpoint, newest_valid, write_checkpoint
 from raygan.controller.history import read_journal
 from raygan.controller.journal import Journal
-from raygan.controller.objects import Objects
 from raygan.errors import StaleEpochError
-from tests.buckets import Killed, Server, Struck, memory, served
+from raygan.object_store import Objects
+from tests.buckets import Killed, Server, Struck, memory
 
 PARTS = {"pair-00": b"a" * 5000, "global": b"b" * 6000}
 OTHER = {**PARTS, "global": b"c" * 6000}
 FAULTS = ["error", "down", "lost", "lost-down", "killed", "killed-after", "retried"]
 MANY = 60
 """More requests than a save makes."""
+SERVED = [
+    pytest.param("server", 1, id="all"),
+    pytest.param("server", 4, id="some"),
+    pytest.param("azure", 7, id="some-azure"),
+    pytest.param("google", 7, id="some-google"),
+]
+"""A server's fixture, and of how many requests one is struck: of seven each by another fault."""
 
 
-def begun(kind: str) -> BucketStorage:
+@pytest.fixture
+def there(request: pytest.FixtureRequest, kind: str) -> Server | None:
+    """None: in memory."""
+    return None if kind == "memory" else request.getfixturevalue(kind)
+
+
+def begun(there: Server | None) -> BucketStorage:
     """A run with a checkpoint of step 4, and parts of one that was cut short."""
-    storage = memory() if kind == "memory" else served()
+    storage = there.storage() if there else memory()
     journal = Journal.open(storage)
     write_checkpoint(journal, Checkpoint(4, PARTS, {"pair-00": 4, "global": 4}))
     place = storage.stage("checkpoints/00000008", 1)
@@ -58,10 +71,12 @@ def check(storage: BucketStorage, step: int, said: bool, where: object) -> None:
     assert not read_journal(other(storage)).problems, where
 
 
-def strike(kind: str, fault: str, step: int, stale: bool, tried: range = range(MANY)) -> int:
+def strike(
+    there: Server | None, fault: str, step: int, stale: bool, tried: range = range(MANY)
+) -> int:
     """At each of these requests; returns the first that a save did not come to."""
     for n in tried:
-        storage = begun(kind)
+        storage = begun(there)
         store = Struck(storage.objects.store, fault, n, stale)
         said = True
         try:
@@ -69,7 +84,7 @@ def strike(kind: str, fault: str, step: int, stale: bool, tried: range = range(M
         except (OSError, Killed, StaleEpochError):
             said = False
         assert said or fault != "retried", n
-        check(storage, step, said, (kind, fault, step, stale, n))
+        check(storage, step, said, (storage.objects.address, fault, step, stale, n))
         if not store.struck:
             assert said
             return n
@@ -82,27 +97,27 @@ def strike(kind: str, fault: str, step: int, stale: bool, tried: range = range(M
 def test_a_save_that_is_struck_at_any_request_loses_nothing(
     fault: str, step: int, stale: bool
 ) -> None:
-    assert strike("memory", fault, step, stale) >= 18
+    assert strike(None, fault, step, stale) >= 18
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("every", [1, 4], ids=["all", "some"])
-def test_the_same_on_a_real_server(server: Server, every: int, fault: str) -> None:
-    """In memory each request is struck by each fault; here each of four begins at another."""
+@pytest.mark.parametrize(("kind", "every"), SERVED)
+def test_the_same_on_a_real_server(there: Server, every: int, fault: str) -> None:
+    """In memory each request is struck by each fault; here each fault begins at another."""
     tried = range(FAULTS.index(fault) % every, MANY, every)
-    assert strike("server", fault, 8, stale=False, tried=tried) >= 18
+    assert strike(there, fault, 8, stale=False, tried=tried) >= 18
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("lost", [False, True], ids=["unheard", "lost-reply"])
-@pytest.mark.parametrize("every", [1, 4], ids=["all", "some"])
+@pytest.mark.parametrize(("kind", "every"), SERVED)
 def test_a_connection_that_breaks_at_any_request_loses_nothing(
-    server: Server, every: int, lost: bool
+    there: Server, every: int, lost: bool
 ) -> None:
     """The server itself hangs up, before or after it has carried a request out."""
     for n in range(2 * lost % every, MANY, every):
-        storage, first = begun("server"), server.requests + 1 + n
+        storage, first = begun(there), there.requests + 1 + n
         hit = []
 
         def hang_up(number: int, first: int = first, hit: list[int] = hit) -> None:
@@ -110,14 +125,14 @@ def test_a_connection_that_breaks_at_any_request_loses_nothing(
                 hit.append(number)
                 raise ConnectionResetError
 
-        setattr(server, "after" if lost else "before", hang_up)
+        setattr(there, "after" if lost else "before", hang_up)
         said = True
         try:
             save(other(storage), 8)
         except OSError:
             said = False
         finally:
-            server.before = server.after = lambda number: None
+            there.before = there.after = lambda number: None
         check(storage, 8, said, (lost, n))
         if not hit:
             assert said
@@ -131,19 +146,19 @@ def test_a_connection_that_breaks_at_any_request_loses_nothing(
     ("kind", "every"),
     [
         ("memory", 1),
-        pytest.param("server", 1, marks=pytest.mark.exhaustive, id="all-server"),
-        pytest.param("server", 4, marks=pytest.mark.exhaustive, id="some-server"),
+        *(
+            pytest.param(*case.values, marks=pytest.mark.exhaustive, id=f"{case.id}-server")
+            for case in SERVED
+        ),
     ],
 )
 def test_another_writer_takes_over_at_any_request(
-    kind: str, every: int, stale: bool, request: pytest.FixtureRequest
+    there: Server | None, every: int, stale: bool
 ) -> None:
     """It resumes and saves the same step while the first one is at it: what it commits stays."""
-    if kind == "server":
-        request.getfixturevalue("server")
     fenced = 0
     for n in range(2 * stale % every, MANY, every):
-        storage = begun(kind)
+        storage = begun(there)
         store = Struck(storage.objects.store, stale=stale)
         theirs = {**PARTS, "global": b"d" * 6000}
 

@@ -19,7 +19,6 @@ from raygan.cli.verbs.asked import (
 )
 from raygan.config import Config, full_dump, validate
 from raygan.errors import ConfigError, RayganError, RequirementError
-from raygan.paths import expanded
 from raygan.visible import say as print
 from raygan.watching import tell
 
@@ -132,13 +131,13 @@ def distil(argv: Sequence[str]) -> int:
 
     if wanted := args.get("require"):
         requirements(wanted)
-    run, run_dir = opened(args), expanded(args.get("run-dir") or "runs")
+    run, run_dir = opened(args), run_dir_of(args)
     learned = lesson(
         run, which=args.get("from"), count=whole_number(args, "count", 50_000, least=2),
         reject=args.has("reject"), preset=args.get("preset"), files=args.files("config"),
         settings=args.settings, run_dir=run_dir, name=args.get("name"),
     )  # fmt: skip
-    print(f"{learned.samples}: what {run.name} has made, {learned.kept:.0%} of it kept")
+    print(f"{learned.place}: what {run.name} has made, {learned.kept:.0%} of it kept")
     shown = console_for(args)
     try:
         done = begin(

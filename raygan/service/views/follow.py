@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shlex
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -30,6 +30,7 @@ from raygan.controller.run_format import refuse_newer
 from raygan.errors import ConfigError
 from raygan.service.runs.alive import at_work, running
 from raygan.service.runs.run import Run
+from raygan.service.views.copies import own_folder
 from raygan.service.views.state import ENDED
 
 JOBS_S = 10.0
@@ -40,6 +41,8 @@ class Feed(Protocol):
     """What can be seen of a run, and what can be asked of it."""
 
     run: Run
+    look_s: float
+    """Who looks less often may miss the end."""
 
     def refresh(self) -> bool:
         """Look again; False when there is nothing more to come."""
@@ -52,6 +55,9 @@ class Feed(Protocol):
 
 class FolderFeed:
     """Follows a run in its own folder."""
+
+    look_s = math.inf
+    """What it says stays."""
 
     def __init__(self, path: Path) -> None:
         self.run = Run.load(path)
@@ -80,8 +86,11 @@ class FolderFeed:
 class HubFeed:
     """A copy of the run's small files in a folder of its own, from the hub."""
 
+    look_s = 2.0
+
     def __init__(self, name: str, hub: Any, folder: Path) -> None:
         self.hub = hub
+        self.who = uuid.uuid4().hex
         self.path = folder / name
         (self.path / "samples").mkdir(parents=True)
         (self.path / "checkpoints").mkdir()
@@ -107,7 +116,7 @@ class HubFeed:
         have = [str(p.relative_to(self.path)) for p in (self.path / "samples").glob("*.npy")]
         try:
             # What we have is said: the hub sends the rest, not 32 MB at each look.
-            added, whole = ray.get(self.hub.read.remote(have, self.offsets), timeout=20.0)
+            added, whole = ray.get(self.hub.read.remote(have, self.offsets, self.who), timeout=20.0)
         except RayError:  # the run is over, and its hub with it
             return False
         for name, (begin, raw) in added.items():
@@ -126,12 +135,18 @@ class HubFeed:
 
         ray.get(self.hub.ask.remote(request), timeout=20.0)
 
+    def leave(self) -> None:
+        """Nobody looks any more: the run's end need not wait for this reader."""
+        import ray
+        from ray.exceptions import RayError
+
+        with contextlib.suppress(RayError):
+            ray.get(self.hub.leave.remote(self.who), timeout=2.0)
+
 
 @contextlib.contextmanager
 def follow(run: str, address: str = "auto") -> Iterator[Feed]:
-    """The run in this folder, or of this name, or with this folder, on the cluster. Raises
-    ConfigError with what was looked at.
-    """
+    """The run in this folder, or of this name, or in this folder on the cluster. ConfigError."""
     found, nowhere = None, ""
     try:
         found = find_run(run)
@@ -156,8 +171,10 @@ def follow(run: str, address: str = "auto") -> Iterator[Feed]:
             if "/" in run:
                 raise ConfigError(nowhere) from None
             raise ConfigError(f"{nowhere} Nor is there a cluster to ask: {error}") from None
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="raygan-follow-"))
-        yield HubFeed(Path(run).name, _hub(run, nowhere, address), Path(folder))
+        folder = stack.enter_context(own_folder())
+        feed = HubFeed(Path(run).name, _hub(run, nowhere, address), folder)
+        stack.callback(feed.leave)
+        yield feed
 
 
 def _hub(run: str, nowhere: str, address: str) -> Any:
@@ -223,9 +240,7 @@ def cluster_jobs() -> list[dict[str, Any]]:
 
 
 def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
-    """Ask, wait for the answer in the run's events; returns one line. Raises ConfigError when
-    refused or unanswered.
-    """
+    """Ask, wait for the answer; returns one line. Raises ConfigError when refused or unanswered."""
     refuse_unless_running(feed, "scaled")
     # Its own name: two that scale at once must not take each other's answer.
     request, answers = uuid.uuid4().hex, Lines(feed.run.path / "events.jsonl", told_by_a_run)
@@ -250,9 +265,7 @@ def scale(feed: Feed, pairs: int, timeout_s: float = 120.0) -> str:
 
 
 def stop(feed: Feed, timeout_s: float = 120.0) -> str:
-    """Ask for a checkpoint and an end, wait for it; returns one line. Raises ConfigError when
-    nobody answers.
-    """
+    """Ask for a checkpoint and an end, wait; returns one line. Raises ConfigError unanswered."""
     refuse_unless_running(feed, "stopped")
     began = time.monotonic()
     # this life of it: what comes too late must not stop the next one

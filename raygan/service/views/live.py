@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from aiohttp import web
 from raygan.data.base import Samples
 from raygan.errors import DataError
 from raygan.service.runs.identity import data_note, known_data
+from raygan.service.runs.run import Run
 from raygan.service.signals import wanted
 from raygan.service.views.door import LOCAL, Door, in_address, port_taken
 from raygan.service.views.drawings import Drawing, drawings, pictured
@@ -36,6 +38,8 @@ class Page:
 
     def __init__(self, feed: Feed, door: Door) -> None:
         self.feed = feed
+        self.drawn = Run(feed.run.path)
+        """The same run, for the thread that draws: what is read of logs is no two threads'."""
         self.door = door
         self.more = True
         """Does the run go on?"""
@@ -57,23 +61,35 @@ class Page:
 
     async def look_for_ever(self) -> None:
         """Keep what is served up to date."""
-        while True:
-            # In a thread: drawing takes seconds, and the page answers meanwhile.
-            await asyncio.to_thread(self.look)
-            await asyncio.sleep(EVERY_S)
+        # In threads, each of its own: drawing takes seconds, in which the page answers, and the run
+        # is looked at: its hub does not wait with the end for somebody who draws.
+        both = [asyncio.create_task(_for_ever(look)) for look in (self.glance, self.draw)]
+        try:
+            await asyncio.gather(*both)
+        finally:
+            for task in both:
+                task.cancel()
 
     def look(self) -> None:
-        """Once; draws the pictures again when there is something new to see."""
+        """Once, at all."""
+        self.glance()
+        self.draw()
+
+    def glance(self) -> None:
+        """The run, as it is now."""
         self.more = self.feed.refresh()
-        what = read_by_pictures(self.feed.run.path)
         self.seen = state(self.feed.run)
+
+    def draw(self) -> None:
+        """The pictures again, when there is something new to see."""
+        what = read_by_pictures(self.drawn.path)
         # By the files, not by what was seen: floor and ceiling, a late row or its repetition move
         # neither progress nor status. Before they are read: what comes meanwhile is drawn next.
         if self.data is None or what == self._drawn:
             return
         self._drawn = what
         made = dict[str, tuple[Drawing, bytes]]()
-        for drawing in drawings(self.feed.run, self.data, *pictured(self.feed.run)):
+        for drawing in drawings(self.drawn, self.data, *pictured(self.drawn)):
             if self.over:
                 return
             if raw := drawing.draw():
@@ -126,6 +142,12 @@ class Page:
         if found is None:
             raise web.HTTPNotFound(text="no such picture yet\n")
         return web.Response(body=found[1], content_type="image/png")
+
+
+async def _for_ever(look: Callable[[], None]) -> None:
+    while True:
+        await asyncio.to_thread(look)
+        await asyncio.sleep(EVERY_S)
 
 
 def read_by_pictures(folder: Path) -> dict[str, tuple[int, int]]:

@@ -1,5 +1,6 @@
 """The live page: what it shows while a run goes on, in a real browser; who gets in."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,41 @@ def test_a_page_that_is_to_end_begins_no_further_picture(
     monkeypatch.setattr(live, "drawings", lambda run, data, found, show: two)
     page.look()
     assert drawn == ["samples"]
+
+
+def test_a_run_is_looked_at_while_its_pictures_are_drawn(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that has told the end to everybody else does not wait for who draws for a minute."""
+    page, looked = Page(FolderFeed(finished.path), Door()), threading.Semaphore(0)
+    real = page.glance
+
+    def glance() -> None:
+        real()
+        looked.release()
+
+    def draw() -> bytes:
+        for _ in range(3):
+            assert looked.acquire(timeout=60), "nobody looks meanwhile"
+        drawn.set()
+        return b"png"
+
+    drawn = threading.Event()
+    page.glance = glance  # type: ignore[method-assign]
+    monkeypatch.setattr(live, "EVERY_S", 0.01)
+    monkeypatch.setattr(
+        live, "drawings", lambda run, data, found, show: [Drawing("samples", "", "", draw)]
+    )
+
+    async def main() -> None:
+        looking = asyncio.create_task(page.look_for_ever())
+        assert await asyncio.to_thread(drawn.wait, 120)
+        page.over = True
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("file", ["run.json", "metrics.jsonl", "samples"])

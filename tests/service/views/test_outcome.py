@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from raygan.actors import hub_link
-from raygan.actors.hub import HubActor
-from raygan.cli import main
+from raygan.actors.hub import LOOKS_S, HubActor
+from raygan.cli import console, main
 from raygan.errors import OutOfSightError
 from raygan.service.views import outcome
 from raygan.service.views.follow import HubFeed
+from raygan.service.views.state import state, state_text
 from tests.actors.fakes import Ray
 from tests.conftest import tiny_config
 
@@ -109,18 +110,25 @@ def test_a_hub_that_went_without_an_end_leaves_it_to_the_jobs(
     assert told.value.exit_code == 7
 
 
-@pytest.mark.parametrize("looks", [True, False])
-def test_a_hub_stays_until_whoever_looks_on_has_seen_the_end(
-    looks: bool, hub: HubActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("look", [2, 1, 0])
+def test_a_hub_stays_until_everybody_who_looks_on_has_seen_the_end(
+    look: int, hub: HubActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept = list[float]()
-    feed = HubFeed("mine", Here(hub), tmp_path) if looks else None
+    feeds = [HubFeed("mine", Here(hub), tmp_path / str(i)) for i in range(look)]
+    for gone in ("by its word", "without a word"):
+        feed = HubFeed("mine", Here(hub), tmp_path / gone)
+        if gone == "by its word":
+            feed.leave()
+        else:
+            at, told = hub._readers[feed.who]
+            hub._readers[feed.who] = at - LOOKS_S, told
+    assert len(hub._readers) == look + 1
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        if len(slept) == 3:
-            assert feed is not None
-            assert not feed.refresh()
+        if len(slept) % 3 == 0:
+            assert not feeds[len(slept) // 3 - 1].refresh()
 
     fake = Ray()
     link = object.__new__(hub_link.HubLink)
@@ -135,9 +143,43 @@ def test_a_hub_stays_until_whoever_looks_on_has_seen_the_end(
     (link.folder / "run.json").write_text(json.dumps(ended))
     link.close()
     assert fake.killed == [link.hub]
-    assert len(slept) == (3 if looks else 0)
-    if feed is not None:
+    assert len(slept) == 3 * look
+    assert len(hub._readers) == look, "who is gone is not remembered"
+    for feed in feeds:
         assert outcome.exit_code(feed) == 0
+
+
+def test_a_run_whose_players_start_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn of its loop comes before their first step, and nothing was told until then."""
+    hub = HubActor("mine", gauges=False)
+    monkeypatch.setattr("ray.get", lambda reference, timeout: reference)
+    link = object.__new__(hub_link.HubLink)
+    link.hub, link.folder = Here(hub), written(tmp_path / "there", status="starting")
+    link.life, link.known, link._sent = "", dict.fromkeys(hub_link.LOGS, 0), {}
+    link.begin(cast(Any, None))
+    assert "starting" in state_text(state(HubFeed("mine", Here(hub), tmp_path).run))
+
+
+def test_who_is_told_once_a_minute_is_not_too_late_for_the_end(
+    hub: HubActor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A hub stays for some seconds only; what is printed is printed at the pace that was asked."""
+    feed, slept = HubFeed("mine", Here(hub), tmp_path), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) > 70:
+            ended = {"status": "done", "exit_code": 0, "created": 1.0}
+            hub.push("", {}, {"run.json": json.dumps(ended).encode()}, {})
+
+    monkeypatch.setattr(console.time, "sleep", sleep)
+    monkeypatch.setattr(console, "state_text", lambda state: "told")
+    monkeypatch.setattr(console, "state", lambda run: {})
+    assert console.show(feed, 60) == 0
+    assert max(slept) <= 2.0
+    assert capsys.readouterr().out.count("told") == 3
+    assert 70 < sum(slept) < 75
 
 
 def test_what_could_not_be_read_for_a_push_goes_with_the_next(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,10 +23,31 @@ SETTINGS = {
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION (and AWS_ENDPOINT_URL of another"
         " store)"
     ),
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS (and GOOGLE_BASE_URL of another store)",
+    "az": (
+        "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY (and AZURE_STORAGE_ENDPOINT of"
+        " another store)"
+    ),
 }
 """What a store's credentials are called, as the library reads them."""
+ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""What the address of another store is called."""
+WRONG = {
+    "Account must be specified": "no account is named",
+    "Invalid Access Key": "the key is not what Azure calls one",
+    "Missing SecretAccessKey": "AWS_SECRET_ACCESS_KEY is missing",
+    "Missing AccessKeyId": "AWS_ACCESS_KEY_ID is missing",
+    "SAS": "the SAS token is not whole",
+    "Unable to open service account file": "the file of its credentials cannot be read",
+    "Unable to decode service account file": "the file of its credentials holds none",
+    "as boolean": "one that is true or false is neither",
+    "builder error": "its address is http; https alone is allowed unless ..._ALLOW_HTTP=true",
+}
+"""What the library complains of in its settings -> what is said of it: none of what they hold."""
 
 
 class Objects:
@@ -141,7 +163,15 @@ def _reason(kind: str, text: str) -> str:
     )
     if "169.254.169.254" in text or "metadata.google" in text:
         return "no credentials"
+    for theirs, ours in WRONG.items():
+        if theirs in text:
+            return ours
     return code[1].strip() if code else "no answer" if "HTTP error" in text else kind
+
+
+def _plainly(endpoint: str) -> str:
+    """Without a password."""
+    return re.sub(r"[^/]*@", "...@", endpoint)
 
 
 def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects:
@@ -157,6 +187,14 @@ def open_objects(address: str, retries: dict[str, Any] | None = None) -> Objects
         raise ConfigError(
             f"{address}: a run in a bucket needs obstore: pip install 'raygan[bucket]'"
         ) from None
+    for variable in ENDPOINTS[scheme]:
+        # the library goes down with a panic, not an error, where it is none
+        found = os.environ.get(variable)
+        if found is not None and not re.match(r"https?://[^/\s]", found):
+            raise ConfigError(
+                f"{address}: {variable} {_plainly(found)!r} is no address. Write https://HOST or"
+                " http://HOST:PORT."
+            )
     make: Callable[..., Any] = {
         "s3": stores.S3Store, "gs": stores.GCSStore, "az": stores.AzureStore,
     }[scheme]  # fmt: skip

@@ -371,7 +371,7 @@ SPEED = [
     Source("device-syncs", "python -m benchmarks device-syncs", "device-syncs", {
         "waits for a GPU, a pair's state (before: 72)":
             lambda p: once(p["counts"]["a pair: state (a round, a save)"]["syncs"], "", "counted"),
-        "a pair's steps of a round, its look and its check (before: 76 and 2 a step)":
+        "a pair's steps of a round, its look and its check (before: 3 a step, and 3)":
             lambda p: once(
                 p["counts"]["a pair: a step of pair-00 (the last of a round)"]["syncs"]
                 + p["counts"]["a pair: check (a round)"]["syncs"],

@@ -92,7 +92,7 @@ class PlayerActor(Process):
         new = [n for n in names if strategy.needs_data(n) and n not in self._own]
         # a part that was read stays: another attempt in this process does not read it again
         self._own |= own_parts(config, new, self._samples)
-        device = pick_device(config)
+        device = pick_device(config, len(names))
         self._device = described(device)
         return Setup(config, self._samples, device, deputies=helping, own=self._own)
 

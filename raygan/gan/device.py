@@ -104,14 +104,14 @@ def refuse_small(device: torch.device, share: float, needs: int) -> None:
     whole = torch.get_device_module(device).get_device_properties(device).total_memory
     if share * whole >= needs:
         return
-    asks = f"resources.gpu_memory_per_pair asks {needs / 2**30:.2f} GiB"
+    asks = f"resources.gpu_memory_per_pair asks {needs / 2**30:.2f} GiB for the players here"
     raise InfeasibleError(
         f"{described(device)}: {asks}, and a share of {share:g} of its {whole / 2**30:.2f} GiB is"
         f" {share * whole / 2**30:.2f} GiB. "
         + (
             f"Set resources.gpus_per_pair to {math.ceil(100 * needs / whole) / 100:g} or more."
             if needs <= whole
-            else "Lower batch_size or network widths."
+            else "Lower it, or resources.pairs_per_actor."
         )
     )
 

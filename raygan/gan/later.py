@@ -63,8 +63,8 @@ def bad_or_last(values: Iterable[Value]) -> Value:
     return last
 
 
-def skips(optimizer: torch.optim.Optimizer) -> bool:
+def skips(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
     """Can it leave an update out by a number of the device? (torch's gradient scaler asks that of
-    fused ones.)
+    fused ones; those of MPS do not look at it.)
     """
-    return bool(optimizer.param_groups[0].get("fused"))
+    return device.type in ("cuda", "xpu") and bool(optimizer.param_groups[0].get("fused"))

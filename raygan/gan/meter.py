@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
-from raygan.gan.later import Value, number
+from raygan.gan.later import Value, number, read
 from raygan.gan.types import Loss, Report
 
 
@@ -28,10 +28,18 @@ class Meter:
 
     def add(self, **values: Value) -> None:
         """Count finite values in."""
-        if any(isinstance(value, Tensor) for value in values.values()):
-            self.rows.append(values)
-        else:
+        if not any(isinstance(value, Tensor) for value in values.values()):
             self._count(values, {})
+            return
+        self.rows.append(values)
+        # each number there holds a piece of the device's memory
+        if len(self.rows) > S.WAIT:
+            self._settle(read(value for row in self.rows for value in row.values()))
+
+    def _settle(self, found: Mapping[int, float]) -> None:
+        for row in self.rows:
+            self._count(row, found)
+        self.rows = []
 
     def _count(self, values: Mapping[str, Value], found: Mapping[int, float]) -> None:
         # a skipped step is told by `bad_steps`; in a mean its NaN would hide all the others
@@ -80,9 +88,7 @@ class Meter:
 
     def means(self, found: Mapping[int, float]) -> Report:
         """The report; found: `later.read` of its values."""
-        for row in self.rows:
-            self._count(row, found)
-        self.rows = []
+        self._settle(found)
         means = {k: s / self.counts[k] for k, s in self.sums.items()}
         skipped = {k for k, v in self.given.items() if not math.isfinite(number(v, found))}
         return {**means, **{k: found[id(t)] for k, t in self.asked.items() if k not in skipped}}

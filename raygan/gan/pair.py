@@ -71,8 +71,8 @@ class Pair(Trainer):
     def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
         super().__init__(name, parts)
         self.sharing = sharing or Sharing()
-        wanted = parts.cuda_graphs and self.device.type == "cuda"
-        self.captured = Captured(self) if wanted else None
+        wanted = parts.graphs is not None and self.device.type == "cuda"
+        self.captured = Captured(self, parts.graphs or "") if wanted else None
 
     def open(self, board: Board) -> None:
         """One that goes on publishes what it is, since its shelf is empty; nobody needs anything
@@ -89,7 +89,7 @@ class Pair(Trainer):
         """
         meter = Meter()
         if self.captured is not None:
-            self.captured.begin()
+            self.captured.begin(steps)
         for i in range(steps):
             with self.streams.for_layers(self.step):
                 # one look a round, at its last step: a look is three more forwards
@@ -177,7 +177,7 @@ class Pair(Trainer):
         at = [self.update_of_d(i, self.loss.d_steps) for i in range(self.loss.d_steps)]
         now = self.scheduled
         moving = now.input_noise(self.step), now.ema(self.step), now.gamma(self.step)
-        return (*rates, *(a.update % every for a in at), *moving)
+        return (*rates, *((a.update % every, a.gamma) for a in at), *moving)
 
     def tensors(self) -> list[Tensor]:
         """All that a step changes, where it lies."""

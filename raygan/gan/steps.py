@@ -61,27 +61,35 @@ def d_step(
     when the step was skipped.
     """
     zero_grad(optimizer)
-    value = update(optimizer, d, d_total(d, loss, real, fake, stream, together, at), clip)
-    # of a loss that nobody has looked at: what it does to weights that have not moved is nothing
-    if isinstance(value, Tensor) or math.isfinite(value):
+    total = d_total(d, loss, real, fake, stream, together, at)
+    value = update(optimizer, d, total, clip, now=loss.alters_d)
+    if loss.alters_d and math.isfinite(value):
         loss.after_d_step(d)
     return value
 
 
 def update(
-    optimizer: torch.optim.Optimizer, network: nn.Module, total: Tensor, clip: float | None
+    optimizer: torch.optim.Optimizer,
+    network: nn.Module,
+    total: Tensor,
+    clip: float | None,
+    *,
+    now: bool = False,
 ) -> Value:
     """Backward from a loss () and one step of the optimizer, unless it is not finite; returns it.
 
     On a device the optimizer itself leaves the step out, where it can: nobody waits for the loss.
+    now: a float, wherever it lies.
     """
-    if total.device.type != "cpu" and skips(optimizer):
+    if not now and skips(optimizer, total.device):
         total.backward()
         # what a gradient scaler sets when it has found a gradient that overflows: 1 leaves the
         # weights, the moments and the count as they are
-        optimizer.found_inf = total.detach().isfinite().logical_not().float()  # type: ignore[attr-defined]
-        apply(optimizer, network, clip)
-        del optimizer.found_inf  # type: ignore[attr-defined]
+        vars(optimizer)["found_inf"] = total.detach().isfinite().logical_not().float()
+        try:
+            apply(optimizer, network, clip)
+        finally:
+            del vars(optimizer)["found_inf"]
         return value_of(total)
     value = total.item()
     if math.isfinite(value):
@@ -268,9 +276,10 @@ class BadSteps:
         self._take(step, losses)
 
     def _take(self, step: int | None, losses: dict[str, Value]) -> None:
-        self.waiting.append((step, losses))
+        # a new list: a copy of these counts, to go back to, holds the old one
+        self.waiting = [*self.waiting, (step, losses)]
         unseen = any(isinstance(value, Tensor) for value in losses.values())
-        if not unseen or len(self.waiting) >= WAIT:
+        if not unseen or len(self.waiting) > WAIT:
             self.settle()
 
     def values(self) -> list[Value]:

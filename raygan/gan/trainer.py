@@ -51,8 +51,8 @@ class Parts:
     streams: Streams
     smooth_steps: int = 0
     """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
-    cuda_graphs: bool = False
-    """Replay steps on a GPU, where that gives the same bits."""
+    graphs: str | None = None
+    """Replay steps on a GPU, where that gives the same bits: "" yes, None no; else why not."""
 
 
 class Trainer:
@@ -81,8 +81,8 @@ class Trainer:
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
         self.step = 0
-        self.looked: bool | None = None
-        """Was all finite at the end of the last round? None: nobody has looked since."""
+        self.looked: tuple[int, bool] | None = None
+        """The step after which it was asked whether all is finite, and the answer."""
 
     def optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         """A fresh optimizer of the configured kind, of all parameters that train."""
@@ -138,7 +138,7 @@ class Trainer:
         sound = None if self.device.type == "cpu" else self.sound()
         asked = [] if sound is None else [sound]
         found = read([*meter.values(), *self.bad_steps.values(), *asked])
-        self.looked = None if sound is None else found[id(sound)] != 0
+        self.looked = None if sound is None else (self.step, found[id(sound)] != 0)
         self.bad_steps.settle(found)
         return {**meter.means(found), "bad_steps": float(self.bad_steps.total)}
 
@@ -274,7 +274,8 @@ class Trainer:
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
         looked, self.looked = self.looked, None
-        if not (bool(self.sound()) if looked is None else looked):
+        known = looked is not None and looked[0] == self.step
+        if not (looked[1] if looked is not None and known else bool(self.sound())):
             raise NonFiniteError(
                 self.name,
                 f"weights or an optimizer's state are NaN or infinite at step {self.step}.",

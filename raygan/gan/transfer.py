@@ -19,8 +19,9 @@ def here(tensor: Tensor) -> bool:
 def up(tensor: Tensor, device: torch.device) -> Tensor:
     """There, from the host, which does not wait where the device fetches by itself."""
     if device.type in ("cuda", "xpu") and here(tensor):
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+        # torch keeps this memory until the copy is through
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def readable(tensors: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -75,6 +75,10 @@ class Loss(Protocol):
     ) -> Tensor | None:
         """Added to D's loss; None when the loss has none."""
 
+    @property
+    def alters_d(self) -> bool:
+        """Does `after_d_step` do anything?"""
+
     def after_d_step(self, d: nn.Module) -> None:
         """Called after each update of D (weight clipping)."""
 

@@ -132,6 +132,11 @@ class LossComponent(Component):
         weight: float = getattr(self, "weight", 0.0)
         return weight * (norms - 1).square().mean(-1)
 
+    @property
+    def alters_d(self) -> bool:
+        """Does `after_d_step` do anything? Then each of D's losses is looked at before it."""
+        return type(self).after_d_step is not LossComponent.after_d_step
+
     def after_d_step(self, d: nn.Module) -> None:
         """Called after each update of D; most losses have nothing to do."""
 

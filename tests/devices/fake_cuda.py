@@ -82,7 +82,7 @@ class Seen:
 
     def clear(self) -> None:
         """Begin at nothing."""
-        self.capturing = False
+        self.capturing, self.refused, self.broken = False, 0, ""
         self.syncs, self.copies = Counter[str](), Counter[str]()
         """Times that the host waits; copies between host and device."""
         self.launches, self.bytes = 0, Counter[str]()
@@ -91,6 +91,7 @@ class Seen:
     def refuse(self, what: str) -> None:
         """Raises RuntimeError while a graph is captured."""
         if self.capturing:
+            self.refused += 1
             raise RuntimeError(
                 f"CUDA error: operation not permitted when stream is capturing: {what} ({line()})"
             )
@@ -270,14 +271,17 @@ class FakeCuda(TorchFunctionMode):
         return self.pinned.put(out) if pinned else out
 
     @contextlib.contextmanager
-    def capture(self, graph: Recording) -> Iterator[None]:
+    def capture(self, graph: Recording, **_: Any) -> Iterator[None]:
         """Within it nothing happens on the device but that `graph` learns what to do."""
         self.below.recording, self.seen.capturing = graph, True
+        refused = self.seen.refused
         try:
             yield
         finally:
             self.below.recording, self.seen.capturing = None, False
             graph.undo()
+            if self.seen.refused > refused:
+                self.seen.broken = "Offset increment outside graph capture encountered"
 
     def where(self, x: Tensor) -> torch.device:
         """Where it lives."""
@@ -287,6 +291,8 @@ class FakeCuda(TorchFunctionMode):
         """Raises RuntimeError for one of the other device."""
         if generator is None:
             return
+        if self.seen.broken:
+            raise RuntimeError(self.seen.broken)
         graph = self.below.recording
         if graph is not None and all(generator is not known for known in graph.generators):
             raise RuntimeError("a generator that is not registered with the graph draws in it")
@@ -374,6 +380,10 @@ def replaced(fake: FakeCuda, count: int) -> Iterator[tuple[Any, str, Any]]:
     yield torch.cuda, "set_rng_state", lambda *_: fake.seen.refuse("a generator's state")
     yield torch.cuda, "CUDAGraph", Recording
     yield torch.cuda, "graph", fake.capture
+    yield torch.cuda, "graph_pool_handle", lambda: (0, 1)
+    yield torch.cuda, "is_current_stream_capturing", lambda: fake.seen.capturing
+    yield torch.cuda, "current_stream", lambda *_: stream
+    yield torch.cuda, "stream", lambda *_: contextlib.nullcontext()
     yield torch.cuda, "set_per_process_memory_fraction", mock.Mock()
     yield torch.cuda, "is_initialized", lambda: True
     yield torch.cuda, "get_rng_state", lambda *_: torch.empty(0, dtype=torch.uint8)
@@ -384,6 +394,6 @@ def replaced(fake: FakeCuda, count: int) -> Iterator[tuple[Any, str, Any]]:
     yield torch.cuda, "get_device_properties", lambda *_: memory
     yield torch.accelerator, "current_accelerator", lambda *_, **__: torch.device("cuda")
     yield torch.accelerator, "current_device_index", lambda: 0
-    stream = SimpleNamespace(is_capturing=lambda: False)
+    stream = SimpleNamespace(is_capturing=lambda: fake.seen.capturing)
     yield torch.accelerator, "current_stream", lambda *_: stream
     yield torch.accelerator, "set_device_index", nothing

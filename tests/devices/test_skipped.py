@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from raygan.controller.orders import Train
-from raygan.controller.worker import Shelves, host
+from raygan.controller.worker import Shelves
 from raygan.errors import NonFiniteError
 from raygan.gan.later import bad_or_last, numbers
-from raygan.gan.pair import Pair
+from raygan.gan.pair import Pair, Sharing
 from raygan.gan.steps import WAIT, BadSteps
 from raygan.gan.weights import digest
 from raygan.strategies.base import Setup, load_data
@@ -87,7 +86,7 @@ def trained(device: str, what: str, steps: set[int], **changes: Any) -> tuple[An
 
 
 @pytest.mark.parametrize("what", ["real", "z"])
-@pytest.mark.parametrize("steps", [set(), {2}, {1, 2, 4}, {5}], ids=str)
+@pytest.mark.parametrize("steps", [set(), {0}, {2}, {1, 2, 4}, {5}], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_that_is_not_finite_is_left_out_and_counted_as_on_the_host(
     kind: str, steps: set[int], what: str
@@ -114,20 +113,51 @@ def test_a_run_of_nothing_but_nan_ends_within_a_round() -> None:
         spoil(pair, "real", set(range(10_000)))
         with pytest.raises(NonFiniteError, match="at step 3,"):
             pair.train(10_000, Shelves())
-        assert pair.step <= WAIT
+        assert pair.step <= WAIT + 1
 
 
-def test_a_round_that_was_undone_leaves_nothing_to_be_counted() -> None:
+def test_a_round_that_ends_in_its_middle_leaves_nothing_to_be_counted() -> None:
     found = []
     for device in ("cpu", "cuda"):
         with FakeCuda():
-            pair = pair_on(device, pair={"max_bad_steps": 2})
-            host(pair, Train("pair-00", 12), Shelves(), 2)
-            spoil(pair, "real", {14, 15})
+            pair = pair_on(device)
+            pair.sharing = Sharing(every=3)
+            pair.train(2, Shelves())
+            good = pair.state()
+            spoil(pair, "real", {2, 3})
+            with torch.no_grad():
+                next(pair.g.parameters()).view(-1)[0] = math.nan
+            # what is published is looked at, and the round ends there
             with pytest.raises(NonFiniteError):
-                host(pair, Train("pair-00", 12), Shelves(), 1)
-            found.append((pair.bad_steps.total >= 2, pair.bad_steps.waiting))
-    assert found == [(True, []), (True, [])]
+                pair.train(6, Shelves())
+            pair.undo(good, Shelves())
+            assert pair.bad_steps.waiting == []
+            found.append(digest(pair.state()))
+    assert found[0] == found[1]
+
+
+def test_a_pack_that_is_undone_counts_nothing_of_that_round() -> None:
+    config = tiny_config(strategy="independent", num_pairs=2, pair={"max_bad_steps": 2})
+    setup = Setup(config, load_data(config), torch.device("cpu"))
+    pairs = [Pair(n, setup.parts(n)) for n in ("pair-00", "pair-01")]
+    pack = Pack(pairs)
+    put_back = pack.snapshot()
+    spoil(pairs[1], "z", {1, 2})
+    with pytest.raises(NonFiniteError):
+        pack.train(12, Shelves())
+    put_back()
+    for pair in pairs:
+        state = pair.state()
+        assert (state["bad_steps"], state["bad_steps_in_a_row"], pair.step) == (0, 0, 0)
+
+
+def test_what_a_deputy_has_skipped_is_told_at_once() -> None:
+    counted = BadSteps("global", 5)
+    with FakeCuda():
+        counted.also(torch.tensor(math.nan, device="cuda"), torch.tensor(1.0, device="cuda"))
+        assert counted.total == 0
+        counted.settle()
+    assert counted.total == 1
 
 
 def test_nan_in_the_weights_is_found_by_the_question_that_was_asked_with_the_losses() -> None:

@@ -178,8 +178,11 @@ def test_doctor_tells_where_torch_and_ray_see_other_gpus(
 @pytest.mark.parametrize(
     ("needs", "says"),
     [
-        (2 << 30, r"asks 2.00 GiB, and a share of 0.25 of its 4.00 GiB is 1.00 GiB. Set .* to 0.5"),
-        (5 << 30, r"asks 5.00 GiB, .* Lower batch_size or network widths."),
+        (
+            2 << 30,
+            r"asks 2.00 GiB .* a share of 0.25 of its 4.00 GiB is 1.00 GiB. Set .* to 0.5",
+        ),
+        (5 << 30, r"asks 5.00 GiB .* Lower it, or resources.pairs_per_actor."),
     ],
 )
 def test_a_share_of_a_gpu_that_is_too_small_is_refused_at_the_start(needs: int, says: str) -> None:

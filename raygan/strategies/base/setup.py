@@ -17,6 +17,7 @@ from raygan.gan.trainer import Parts
 from raygan.gan.types import Loss
 from raygan.losses.base import LossComponent
 from raygan.networks.base import NetworkComponent
+from raygan.own.names import is_own, label
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Setup:
             config=c.pair,
             total_steps=c.steps,
             streams=streams,
-            cuda_graphs=c.resources.cuda_graphs == "auto",
+            graphs=graphs_of(c),
         )
 
     def classifier(self, name: str, classes: int) -> nn.Module:
@@ -70,6 +71,17 @@ class Setup:
         network = cast(NetworkComponent, self.config.of(name).component("network"))
         stream = Streams(self.config.seed, name, self.device).at("init-c", device="cpu")
         return network.classifier(self.data.shape, classes, stream)
+
+
+def graphs_of(config: Config) -> str | None:
+    """May a player's steps be replayed? As `Parts.graphs` has it."""
+    if config.resources.cuda_graphs == "off":
+        return None
+    parts = {"network": config.network, "loss": config.loss, "strategy": config.strategy}
+    named = {kind: str(part["name"]) for kind, part in parts.items()}
+    # what it does at a step may hang on anything, and one that was captured does not
+    own = next((f"{kind} {label(name)}" for kind, name in named.items() if is_own(name)), "")
+    return own and f"{own} is your own"
 
 
 def check_judges(network: NetworkComponent, loss: LossComponent, feature_matching: float) -> None:

@@ -115,6 +115,8 @@ class Shard:
         losses_g, by_x = self._by_x(task)
         losses_d = self.generators.judge(task.shares["d"])
         versions = {o.name: o.version for o in opponents.known}
+        # the losses are here by now: the host has asked the device for those of G0 since
+        self.pair.bad_steps.settle()
         skipped = self.pair.bad_steps.total - before
         return Answer(losses_g, by_x, losses_d, self._by_d(), versions, skipped)
 

@@ -130,6 +130,7 @@ class Evaluator:
         members = members or self.members
         samples = self.sampler.draw(player, vector, self.count, step)
         self.failed: dict[str, str] = {}
+        self.by_part: dict[str, dict[str, Any]] = {}
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
         if self.setup.config.evaluation.mixture and player in members and len(members) > 1:
@@ -151,6 +152,7 @@ class Evaluator:
             self._spread(samples, real),
             self.quick.occupied(watched),
             failed=self.failed,
+            by_part=self.by_part,
             near=1.0 if real is None else self.quick.near(watched, real),
         )
 
@@ -199,6 +201,9 @@ class Evaluator:
         protocol = replace(suite.protocol, seed=self.setup.config.seed)
         scores = suite.score(samples[: suite.n_fake])
         self.failed |= suite.failed
+        # parts times classes times generators: not at every score
+        if suite.parts and step == self.plan.steps:
+            self.by_part[player] = {"coverage": suite.parts, "classes": suite.classes}
         return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
 
     def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:

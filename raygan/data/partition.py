@@ -39,7 +39,10 @@ def parsed(value: object) -> object:
         sources = {str(pair): shorthand(source, "data") for pair, source in value.items()}
         for pair, source in sources.items():
             if not isinstance(source, Mapping) or not isinstance(source.get("name"), str):
-                raise ValueError(f"{pair} has no SOURCE. Write npz:PATH, folder:PATH or the like")
+                raise ValueError(
+                    f"{pair} has no SOURCE, which is read where the pair lives. Write npz:PATH,"
+                    " folder:PATH or the like"
+                )
             if is_own(str(source["name"])):
                 raise ValueError(f"{pair} names own code. Write npz:PATH, folder:PATH or the like")
             if source.get("partition", "shared") != "shared":

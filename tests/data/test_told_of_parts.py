@@ -226,3 +226,18 @@ def test_parts_of_an_older_run_are_known() -> None:
     part = Part.of(old)
     assert part.reading("pair-00") == []
     assert Part.of(json.loads(json.dumps(part.plain()))) == part
+
+
+def test_samples_that_are_given_for_a_pair_are_refused_in_one_line_that_has_none(
+    tmp_path: Path,
+) -> None:
+    given = {"pair-00": np.full((500, 2), 4711.0), "pair-01": "ring8"}
+    with pytest.raises(ConfigError, match="pair-00 has no SOURCE, which is read where") as error:
+        raygan.train(
+            None, run_dir=tmp_path, inline=True, num_pairs=2,
+            data={"name": "parts", "partition": given},
+        )  # fmt: skip
+    told = str(error.value)
+    assert "<ndarray>" in told
+    assert "4711" not in told
+    assert "\n" not in told

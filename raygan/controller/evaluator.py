@@ -31,7 +31,7 @@ from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
-from raygan.strategies.base import Plan, Setup, generating
+from raygan.strategies.base import Plan, Setup, generating, with_data
 from raygan.strategies.partition import counts, own_parts, unlike
 from raygan.strategies.roles import MIXTURE
 
@@ -88,7 +88,9 @@ class Evaluator:
         """ask: has parts answer where they live, where nobody holds the whole; None: they are read
         here.
         """
-        self.setup = setup
+        self.known = setup
+        """With the parts of who has left and of who is to join."""
+        self.setup = setup = attended(setup, with_data(setup.config))
         config = setup.config
         self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
@@ -114,9 +116,9 @@ class Evaluator:
 
     def attend(self, pairs: Sequence[str]) -> None:
         """Who has a part from now on, where nobody holds the whole: who leaves takes its own along,
-        and scores are by the others, which is another protocol.
+        who joins brings one, and scores are by those who are there, which is another protocol.
         """
-        setup = attended(self.setup, pairs)
+        setup = attended(self.known, pairs)
         if setup.data.parts.keys() != self.setup.data.parts.keys():
             self.setup, self._full = setup, None
             self.quick = self._suite(default_groups(setup.data)[:1])

@@ -29,7 +29,7 @@ from raygan.data.reading import part_of, read, spoken
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.strategies.roles import number_of
-from raygan.strategies.sources import component_of, own_source, source_component
+from raygan.strategies.sources import component_of, own_source, source_component, sources_of
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""
@@ -52,6 +52,11 @@ def parts_of(config: Config) -> float:
     if isinstance(rule, str):
         return component.partition_parts or config.num_pairs
     return 1 + max(map(number_of, rule))
+
+
+def to_come(config: Config) -> list[str]:
+    """Pairs that have a SOURCE and are to join, at a run's start."""
+    return [p for p in sources_of(config) if number_of(p) > max(config.ids)]
 
 
 def pinned(config: Config) -> Config:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from raygan.controller.bucket_copies import shown
-from raygan.controller.evaluator import asked_here
+from raygan.controller.evaluator import asked_here, attended
 from raygan.controller.lines import NOTES
 from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
@@ -25,7 +25,7 @@ from raygan.service.scores.rejected import rejected_line, rejected_rows
 from raygan.service.scores.rejection import generators_of, said
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
-from raygan.strategies.base import Setup, mixed, strategy_of
+from raygan.strategies.base import Setup, mixed, strategy_of, with_data
 from raygan.strategies.roles import MIXTURE, ordered
 from raygan.watching import counted, tell
 
@@ -75,9 +75,11 @@ def evaluate_runs(
         run = Run.load(path).use_code().pinned()
         config = run.config
         tell(f"{run.name}: reading the data")
-        data = run_data(run, other_data)
+        # who has left has taken its part along; who is to join has not brought its own yet
+        whole = Setup(config, run_data(run, other_data), torch.device("cpu"))
+        setup = attended(whole, with_data(config))
         # parts that nobody holds as a whole are read here, one by one
-        setup = Setup(config, data, torch.device("cpu"))
+        data = setup.data
         suite = suite_of(
             data,
             asked_here(setup),

@@ -216,4 +216,22 @@ def one_line(error: ValidationError, prefix: str, cls: type[BaseModel]) -> str:
         return f"{where} is missing. Add it: it has no default."
     if not path:
         return f"{prefix or 'config'}: {reason}."
-    return f"{where or 'config'} = {json.dumps(first['input'], default=str)}: {reason}."
+    return f"{where or 'config'} = {spoken(first['input'])}: {reason}."
+
+
+LONGEST = 200
+"""Characters of a value in a line."""
+
+
+def spoken(value: object) -> str:
+    """A setting's value in a line; of what has samples in it only what it is.
+
+    >>> spoken({"a": 1}), spoken("x" * 300)[-6:]
+    ('{"a": 1}', 'xx ...')
+    """
+
+    def plain(thing: object) -> str:
+        return f"<{type(thing).__name__}>" if hasattr(thing, "__array__") else str(thing)
+
+    text = json.dumps(value, default=plain)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."

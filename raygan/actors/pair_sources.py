@@ -4,6 +4,7 @@ says of generated samples; never a sample of it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,10 +43,12 @@ def outline_there(config: Config) -> Samples:
 
 
 def heard(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[str, Met]:
-    """What each part says: by the actor that holds it, or where that is gone by a process that
-    reads its source, and ends with it. Raises DataError.
+    """What each part says: by the actor that holds it, or where that is gone, or has said nothing
+    within a lease, by a process that reads its source, and ends with it. Raises DataError.
     """
     once, found = [ray.put(question)], dict[str, Met]()
+    # of all together: all are asked at once, and several that hang cost no more than one
+    until = time.monotonic() + patience_s(setup.config)
     asked = {
         pair: actor.answer.options(concurrency_group=SCORES).remote(pair, once)
         for pair, actor in holders.items()
@@ -53,7 +56,7 @@ def heard(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[
     }
     for pair, reference in asked.items():
         try:
-            said = ray.get(reference, timeout=TIMEOUT_S)
+            said = ray.get(reference, timeout=max(0.0, until - time.monotonic()))
         except RayTaskError:
             raise
         except RayError:  # its pair is gone or hangs, and comes back in its own time
@@ -64,6 +67,11 @@ def heard(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[
     again = [(setup.config, pair, setup.data.outline, once) for pair in gone]
     found |= dict(zip(gone, _each(read_and_answer, again), strict=True))
     return {pair: found[pair] for pair in question.held_out}
+
+
+def patience_s(config: Config) -> float:
+    """How long an answer is waited for: as long as a busy player may get nowhere."""
+    return min(TIMEOUT_S, config.failures.lease_s)
 
 
 def read_and_answer(config: Config, pair: str, outline: Samples, question: list[Any]) -> Met:

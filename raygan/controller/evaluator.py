@@ -31,7 +31,7 @@ from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.networks.base import NetworkComponent
-from raygan.strategies.base import Plan, Setup, generating
+from raygan.strategies.base import Plan, Setup, generating, with_data
 from raygan.strategies.partition import counts, own_parts, unlike
 from raygan.strategies.roles import MIXTURE
 
@@ -88,7 +88,9 @@ class Evaluator:
         """ask: has parts answer where they live, where nobody holds the whole; None: they are read
         here.
         """
-        self.setup = setup
+        self.known = setup
+        """With the parts of who has left and of who is to join."""
+        self.setup = setup = with_parts_of(setup, with_data(setup.config))
         config = setup.config
         self.plan = Plan.of(config, setup.num_samples)
         self.count = config.evaluation.samples
@@ -114,9 +116,9 @@ class Evaluator:
 
     def attend(self, pairs: Sequence[str]) -> None:
         """Who has a part from now on, where nobody holds the whole: who leaves takes its own along,
-        and scores are by the others, which is another protocol.
+        who joins brings one, and scores are by those who are there, which is another protocol.
         """
-        setup = with_parts_of(self.setup, pairs)
+        setup = with_parts_of(self.known, pairs)
         if setup.data.parts.keys() != self.setup.data.parts.keys():
             self.setup, self._full = setup, None
             self.quick = self._suite(default_groups(setup.data)[:1])
@@ -130,6 +132,7 @@ class Evaluator:
         members = members or self.members
         samples = self.sampler.draw(player, vector, self.count, step)
         self.failed: dict[str, str] = {}
+        self.by_part: dict[str, dict[str, Any]] = {}
         rows = [self._row(player, step, samples)]
         show = {player: self._show(samples)}
         if self.setup.config.evaluation.mixture and player in members and len(members) > 1:
@@ -151,6 +154,7 @@ class Evaluator:
             self._spread(samples, real),
             self.quick.occupied(watched),
             failed=self.failed,
+            by_part=self.by_part,
             near=1.0 if real is None else self.quick.near(watched, real),
         )
 
@@ -199,6 +203,9 @@ class Evaluator:
         protocol = replace(suite.protocol, seed=self.setup.config.seed)
         scores = suite.score(samples[: suite.n_fake])
         self.failed |= suite.failed
+        # parts times classes times generators: not at every score
+        if suite.parts and step == self.plan.steps:
+            self.by_part[player] = {"coverage": suite.parts, "classes": suite.classes}
         return {"kind": "score", "player": player, "step": step, "protocol": protocol.id, **scores}
 
     def _show(self, samples: Tensor) -> npt.NDArray[np.generic]:

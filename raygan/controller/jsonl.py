@@ -157,6 +157,7 @@ NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "retire": {"player": str, "time": (int, float)},
     "leave": {"player": str, "time": (int, float)},
     "join": {"player": str, "time": (int, float)},
+    "by_part": {"player": str, "coverage": dict, "classes": dict},
     "origin": {"player": str, "generator": list, "discriminator": list},
 }
 """kind -> what readers take for granted of a line of metrics.jsonl or events.jsonl."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from raygan.controller.state import RunState, with_members
 from raygan.errors import ConfigError
-from raygan.strategies.base import strategy_of
+from raygan.strategies.base import pair_name, strategy_of
 from raygan.strategies.partition import parts_of
 from raygan.strategies.roles import number_of
+from raygan.strategies.sources import sources_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def numbers(state: RunState, pairs: int) -> tuple[int, ...]:
     ids = list(state.config.ids)
     ever = max([*ids, *(int(n) for n in state.totals.seen)])
     new = [ever + 1 + i for i in range(pairs - len(ids))]
+    sources = sources_of(state.config)
+    if lacking := [n for n in new if sources and pair_name(n) not in sources]:
+        raise ConfigError(
+            f"--pairs {pairs}: data.partition gives no part to a pair that joins: no SOURCE for"
+            f" {pair_name(lacking[0])}. Start a new run that has one for it, with"
+            " data.partition_parts = how many pairs there will be."
+        )
     if new and max(new) >= parts_of(state.config):
         raise ConfigError(
             f"--pairs {pairs}: data.partition gives no part to a pair that joins. Start a new"

@@ -110,6 +110,10 @@ class Scored:
     """Why there is no score, where it was tried and given up."""
     failed: dict[str, str] = field(default_factory=dict)
     """Users' own metrics that gave none, and why."""
+    by_part: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """At the last step, where nobody holds the whole: who -> coverage of each part, and of each of
+    its classes (`Suite.parts`, `classes`).
+    """
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ class Recorder:
             self.state.scores[row["player"]] = row
             self.note_headline(row)
             self.log.folder.metric(elapsed=self.state.elapsed, **row)
+        for player, told in scored.by_part.items():
+            self.log.event("by_part", order.step, player=player, **told)
         self.watchdog.members = self.state.generators
         for name, text in self.watchdog.scored(order.player, order.step, scored):
             self.log.warn(name, text)

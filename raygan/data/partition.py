@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -39,7 +39,10 @@ def parsed(value: object) -> object:
         sources = {str(pair): shorthand(source, "data") for pair, source in value.items()}
         for pair, source in sources.items():
             if not isinstance(source, Mapping) or not isinstance(source.get("name"), str):
-                raise ValueError(f"{pair} has no SOURCE. Write npz:PATH, folder:PATH or the like")
+                raise ValueError(
+                    f"{pair} has no SOURCE, which is read where the pair lives. Write npz:PATH,"
+                    " folder:PATH or the like"
+                )
             if is_own(str(source["name"])):
                 raise ValueError(f"{pair} names own code. Write npz:PATH, folder:PATH or the like")
             if source.get("partition", "shared") != "shared":
@@ -78,6 +81,16 @@ class Part:
     """Training samples of each class, where there are classes."""
     scaling: Scaling | None = None
     """Mean and deviation of each column, where its reader has scaled by them."""
+    labels_sha256: str = ""
+    """Of its samples' classes, where there are some."""
+    labels: str = ""
+    """Where classes come from, or why there are none."""
+    converted: dict[str, int] = field(default_factory=dict)
+    """What its reader has done -> samples it was done to."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Why it was left out -> files, rows, columns; their names stay where they were read."""
+    odd: tuple[str, ...] = ()
+    """What looks odd about its samples (`data.odd`)."""
 
     def plain(self) -> dict[str, Any]:
         """What run.json keeps of it; `of` is the inverse."""
@@ -85,13 +98,15 @@ class Part:
             **asdict(self),
             "shape": list(self.shape),
             "scaling": self.scaling.plain() if self.scaling else None,
+            "odd": list(self.odd),
         }
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Part:
         """A part out of what run.json has of it."""
         shape, scaling = tuple(values["shape"]), Scaling.of(values.get("scaling"))
-        return Part(**{**values, "shape": shape, "scaling": scaling})
+        odd = tuple(values.get("odd", ()))
+        return Part(**{**values, "shape": shape, "scaling": scaling, "odd": odd})
 
     def line(self, pair: str) -> str:
         """For people.
@@ -109,6 +124,23 @@ class Part:
             f" samples{classes}, "
             + (f"sha256 {self.sha256[:12]}" if self.sha256 else "drawn by the seed of the run")
         )
+
+    def reading(self, pair: str) -> list[str]:
+        """What its reader has done to it, for people, one thing a line; counts, no names of files.
+
+        >>> a = Part("folder:a", 90, 10, (1, 8, 8), "", {}, skipped={"files with suffix .txt": 2})
+        >>> a.reading("pair-00")
+        ['pair-00 left out: files with suffix .txt (2)']
+        """
+        out = [f"{pair} converted: {what} ({count:,})" for what, count in self.converted.items()]
+        out += [f"{pair} left out: {why} ({count:,})" for why, count in self.skipped.items()]
+        # those that are there stand with their counts in `line`
+        return out + [f"{pair} labels: {self.labels}"] * bool(self.labels and not self.classes)
+
+
+def part_oddities(parts: Mapping[str, Part]) -> list[str]:
+    """What looks odd in each of them."""
+    return [f"{pair}: {odd}" for pair, part in parts.items() for odd in part.odd]
 
 
 def members(

@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
-from raygan.data.reading import in_order, kind, part_of, read, spoken
+from raygan.data.reading import in_order, kind, part_of, read, read_for, spoken
 from raygan.data.record import Record, Scaling
 from raygan.data.rows import extremes
 from raygan.errors import DataError
@@ -47,8 +47,10 @@ class Parts(DataComponent):
 
 def sketch(pair: str, spec: Mapping[str, Any], seed: int) -> Samples:
     """Read a pair's SOURCE, and give all but its samples, with its `Part`."""
-    component = cast(DataComponent, load_component("data", dict(spec)))
-    found = read(component, seed)
+    with read_for(pair):
+        component = cast(DataComponent, load_component("data", dict(spec)))
+    with read_for(pair, type(component).model_fields):
+        found = read(component, seed)
     outline = replace(found.outline, parts={pair: part_of(spoken(component), found)})
     if found.scaling is None or found.is_images:
         return outline

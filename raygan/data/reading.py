@@ -4,13 +4,17 @@ what may be known of them elsewhere.
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import Part
-from raygan.data.record import Scaling
+from raygan.data.record import Record, Scaling
+from raygan.data.split import fingerprint
 from raygan.errors import ConfigError, DataError
 from raygan.own.calling import calling
 from raygan.own.names import label
@@ -28,6 +32,25 @@ def read(component: DataComponent, seed: int) -> Samples:
             " raygan.data.base.Samples."
         )
     return data
+
+
+@contextlib.contextmanager
+def read_for(pair: str, settings: Collection[str] = ()) -> Iterator[None]:
+    """What is wrong with a SOURCE is told with whose it is; and of these settings, which a reader
+    names as those of the whole's, where they stand.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        text, prefix = str(error), f"data.partition: {pair}: "
+        if text.startswith(prefix):
+            raise
+        named = next((n for n in re.findall(r"data\.(\w+)", text) if n in settings), None)
+        where = (
+            f" Settings stand in its SOURCE: {pair}: {{name: .., {named}: ..}}." if named else ""
+        )
+        # of the same kind: a question stays one, for who knows the answer
+        raise type(error)(f"{prefix}{text}{where}") from None
 
 
 def in_order(where: str, found: Samples, outline: Samples) -> Samples:
@@ -52,11 +75,16 @@ def in_order(where: str, found: Samples, outline: Samples) -> Samples:
     return replace(found, train=train, held_out=held_out, scaling=scaling, columns=outline.columns)
 
 
-def part_of(source: str, samples: Samples) -> Part:
-    """What may be known of it elsewhere."""
-    counts = dict[str, int]()
+def part_of(source: str, samples: Samples, odd: Sequence[str] = ()) -> Part:
+    """What may be known of it elsewhere; of what was left out how many, and why. odd: what looks
+    odd about it (`data.odd`).
+    """
+    counts, labels = dict[str, int](), ""
     if samples.labels is not None:
         counts = {name: int((samples.labels == i).sum()) for i, name in enumerate(samples.classes)}
+        if samples.held_out_labels is not None:
+            labels = fingerprint(samples.labels, samples.held_out_labels)
+    told = samples.record or Record("")
     return Part(
         source,
         len(samples.train),
@@ -65,6 +93,12 @@ def part_of(source: str, samples: Samples) -> Part:
         samples.sha256,
         counts,
         samples.scaling,
+        labels,
+        # names of folders that are no classes stay where they are
+        told.labels.partition(" (")[0],
+        dict(told.converted),
+        dict(told.skipped),
+        tuple(odd),
     )
 
 

@@ -6,7 +6,7 @@ lives, and what it says is put together.
 precision   share of samples in the neighbourhood of a held-out sample of any part
 recall      share of held-out samples of all parts near generated ones: exactly that of the whole
 coverage    share of held-out samples of all parts whose neighbourhood has a generated one; of the
-            part that is covered least too
+            part that is covered least too, and of the class of a part
 
 A neighbourhood reaches to the kth neighbour in the same part: where parts are alike it is wider
 than in the whole, and precision and coverage are higher than there. Density would be that many
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from raygan.data.base import Samples
+from raygan.metrics.coverage import Labelled
 from raygan.metrics.features import Features, extractor
 from raygan.metrics.fidelity import NEAREST, Met, met, neighbours, rates, reach
 from raygan.metrics.mixture import shares
@@ -37,7 +38,7 @@ from raygan.metrics.own import MetricComponent
 from raygan.metrics.suite import Suite, lowered, refuse_other_number, uniform
 from raygan.own.names import label
 
-WORST = "coverage_worst"
+WORST, WORST_CLASS = "coverage_worst", "coverage_worst_class"
 LIMITS: dict[str, int] = {"noise": 1, "real": 2}
 """Streams that floor and ceiling are drawn by."""
 EVEN = 3**0.5
@@ -71,11 +72,13 @@ def answer(pair: str, part: Samples, question: Question) -> Met:
     see = extractor(question.extractor)
     own = torch.Generator().manual_seed(question.seed)
     shown = part.held_out_batch(question.held_out[pair], own)
-    real = see(shown)
+    real, known = see(shown), Labelled.of(part, shown, question.seed)
+    labels, classes = (known.labels, known.classes) if known else (None, ())
     k = min(question.nearest, len(real) - 1)
     if isinstance(question.samples, Tensor):
         assert question.r_fake is not None
-        return met(real, see(question.samples), question.r_fake, k)
+        fake, r_fake = see(question.samples), question.r_fake
+        return met(real, fake, r_fake, k, labels, classes)
     count = question.drawn[pair]
     stream = torch.Generator().manual_seed(LIMITS[question.samples])
     drawn = part.real_batch(count, stream)
@@ -84,7 +87,8 @@ def answer(pair: str, part: Samples, question: Question) -> Met:
     if not count:  # its share of so few is none
         return Met(len(real), 0, 0, 0, k, np.zeros(0, bool))
     fake = see(drawn)
-    return met(real, fake, reach(fake, min(question.nearest, len(fake) - 1)), k)
+    r_fake = reach(fake, min(question.nearest, len(fake) - 1))
+    return met(real, fake, r_fake, k, labels, classes)
 
 
 class ByPart(Suite):
@@ -167,7 +171,11 @@ class ByPart(Suite):
             pair: said.covered / said.real if said.nearest else math.nan
             for pair, said in heard.items()
         }
+        self.classes = {pair: said.classes for pair, said in heard.items() if said.classes}
         told[WORST] = min((c for c in self.parts.values() if c == c), default=math.nan)
+        if self._classes_known:
+            worst = least_covered(self.classes)
+            told[WORST_CLASS] = worst.share if worst else math.nan
         return {f"{name}@{self.extractor.label}": value for name, value in told.items()}
 
     @property
@@ -175,7 +183,40 @@ class ByPart(Suite):
         """What `score` will call its numbers."""
         behind = f"@{self.extractor.label}" if self.extractor else ""
         usual = [name for name in super().names if not name.startswith("density")]
-        return [*usual, f"{WORST}{behind}"]
+        worst = [WORST, WORST_CLASS] if self._classes_known else [WORST]
+        return [*usual, *(f"{name}{behind}" for name in worst)]
+
+    @property
+    def _classes_known(self) -> bool:
+        return any(part.classes for part in self.data.parts.values())
+
+
+@dataclass(frozen=True)
+class Least:
+    """The class of a part that is covered least."""
+
+    part: str
+    name: str
+    held_out: int
+    covered: int
+
+    @property
+    def share(self) -> float:
+        """Of its held-out samples."""
+        return self.covered / self.held_out
+
+
+def least_covered(classes: Mapping[str, Mapping[str, Sequence[int]]]) -> Least | None:
+    """Of part -> class -> (held-out samples, covered ones); the larger one of two that are level;
+    None without classes.
+
+    >>> least_covered({"pair-00": {"cat": (4, 1), "dog": (8, 2)}, "pair-01": {"cat": (3, 3)}})
+    Least(part='pair-00', name='dog', held_out=8, covered=2)
+    """
+    all_of_them = [
+        Least(part, name, *counts) for part, of in classes.items() for name, counts in of.items()
+    ]
+    return min(all_of_them, key=lambda one: (one.share, -one.held_out), default=None)
 
 
 def beside(heard: Mapping[str, Met]) -> dict[str, Met]:

@@ -5,13 +5,14 @@ need the extractor's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 Features = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 BLOCK = 1 << 22
 """Pairs of samples at a time: 32 MiB of distances."""
 ROUNDED = 1e-9
@@ -70,10 +71,18 @@ def prdc(real: Features, fake: Features, nearest: int = NEAREST) -> dict[str, fl
     than two. Density and coverage are of a continuum: of rows that repeat k times the
     neighbourhood is a point, inside of which nothing lies, and both are 0 there.
     """
+    return rates(asked(real, fake, nearest), len(fake))
+
+
+def asked(
+    real: Features, fake: Features, nearest: int = NEAREST, labels: Labels | None = None,
+    classes: Sequence[str] = (),
+) -> list[Met]:  # fmt: skip
+    """What all real samples say, of these `labels` (M,) among `classes`; [] of fewer than two."""
     nearest = neighbours(len(real), len(fake), nearest)
     if nearest < 1:
-        return rates([], 0)
-    return rates([met(real, fake, reach(fake, nearest), nearest)], len(fake))
+        return []
+    return [met(real, fake, reach(fake, nearest), nearest, labels, classes)]
 
 
 @dataclass(frozen=True)
@@ -91,17 +100,23 @@ class Met:
     """k of these balls."""
     precise: npt.NDArray[np.bool_]
     """(N,), which of the generated ones lie in a ball."""
+    classes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Class -> (its real samples, those that are covered); {} without classes."""
 
 
-def met(real: Features, fake: Features, r_fake: Features, nearest: int) -> Met:
+def met(
+    real: Features, fake: Features, r_fake: Features, nearest: int, labels: Labels | None = None,
+    classes: Sequence[str] = (),
+) -> Met:  # fmt: skip
     """The balls of `real` (M, F) and `fake` (N, F) reach to their kth neighbour among their own
-    kind: k = `nearest` of the real ones, and the radii (N,) of the others.
+    kind: k = `nearest` of the real ones, and the radii (N,) of the others. labels: (M,), of the
+    real ones among `classes`.
     """
     n_real, n_fake = (real**2).sum(1), (fake**2).sum(1)
     r_real = _radii(real, n_real, nearest)
     around = np.zeros(len(fake))  # for each fake sample, the real ones whose ball it lies in
     precise = np.zeros(len(fake), bool)
-    recalled, covered = 0, 0
+    recalled, covered = 0, np.zeros(len(real), bool)
     for rows in _blocks(real, fake):
         # some rows at a time, so that memory does not grow with the square of the samples
         cross = _distances(real[rows], n_real[rows], fake, n_fake)
@@ -109,8 +124,12 @@ def met(real: Features, fake: Features, r_fake: Features, nearest: int) -> Met:
         # with the edge (eq. 2 there): copies of a row that repeats are as good as it
         precise |= (cross <= r_real[rows, None]).any(0)
         recalled += int((cross <= r_fake[None]).any(1).sum())
-        covered += int((cross.min(1) < r_real[rows]).sum())
-    return Met(len(real), recalled, covered, int(around.sum()), nearest, precise)
+        covered[rows] = cross.min(1) < r_real[rows]
+    each = dict[str, tuple[int, int]]()
+    if labels is not None and nearest:  # one sample has no neighbourhood that could be covered
+        mine = {name: labels == i for i, name in enumerate(classes)}
+        each = {n: (int(of.sum()), int(covered[of].sum())) for n, of in mine.items() if of.any()}
+    return Met(len(real), recalled, int(covered.sum()), int(around.sum()), nearest, precise, each)
 
 
 def rates(parts: Sequence[Met], count: int) -> dict[str, float]:

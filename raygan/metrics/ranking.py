@@ -55,6 +55,9 @@ METRICS = {
         ("prdc",),
     ),
     "coverage_worst": Meaning("coverage of the part that is covered least", ("by_part",)),
+    "coverage_worst_class": Meaning(
+        "coverage of the class of a part that is covered least", ("by_part",)
+    ),
     **{
         f"js{n}": Meaning(f"Jensen-Shannon divergence of {n}-grams", ("ngrams",), lower=True)
         for n in range(1, 5)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from raygan.metrics.classifier import class_scores, load_classifier, probabiliti
 from raygan.metrics.coverage import Labelled, label_scores
 from raygan.metrics.density import density_scores
 from raygan.metrics.features import extractor, usual_extractor
-from raygan.metrics.fidelity import NEAREST, fid, kid, near, neighbours, prdc
+from raygan.metrics.fidelity import NEAREST, asked, fid, kid, near, neighbours, rates
 from raygan.metrics.groups import AGAINST_REAL, OVER_FEATURES, groups_for
 from raygan.metrics.modes import mode_counts, mode_scores
 from raygan.metrics.ngrams import ngram_scores
@@ -44,6 +44,10 @@ class Suite:
         """Own metrics that gave no number at the last score, and why."""
         self.parts: dict[str, float] = {}
         """Where nobody holds the whole: the coverage of each part at the last score."""
+        self.classes: dict[str, Mapping[str, tuple[int, int]]] = {}
+        """Part (or the data) -> class -> (its held-out samples, those covered at the last score);
+        {} where nobody knows classes, or coverage was not asked for.
+        """
         needs = any(g in OVER_FEATURES for g in self.groups)
         if features and not needs:
             raise ConfigError(
@@ -133,7 +137,13 @@ class Suite:
         assert self._real_features is not None
         features = self.extractor(fake)
         if group == "prdc":
-            told = prdc(self._real_features, features)
+            known = self.labelled
+            said = asked(
+                self._real_features, features, labels=known.labels if known else None,
+                classes=self.data.classes,
+            )  # fmt: skip
+            told = rates(said, len(fake))
+            self.classes = {self.data.name: said[0].classes} if said and known else {}
         else:
             told = {group: (fid if group == "fid" else kid)(self._real_features, features)}
         return {f"{k}@{self.extractor.label}": v for k, v in told.items()}

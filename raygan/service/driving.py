@@ -37,6 +37,7 @@ from raygan.controller.own_listeners import listeners_of
 from raygan.controller.run_folder import RunFolder
 from raygan.data.base import Samples
 from raygan.data.odd import oddities
+from raygan.data.partition import part_oddities
 from raygan.errors import (
     Interrupted,
     RayganError,
@@ -203,7 +204,7 @@ def _open(
             for listener in listeners:
                 with controller.guard.around(listener):
                     listener.note(name, text)
-    for odd in oddities(data):
+    for odd in [*oddities(data), *part_oddities(data.parts)]:
         controller.log.warn("W108 odd-data", odd)
         NOTES.warning("W108 odd-data: %s", odd)
     if slow := not_batched(setup):
@@ -251,7 +252,11 @@ def _failure(error: BaseException, path: Path) -> tuple[dict[str, Any], RayganEr
 
 def part_lines(data: Samples) -> list[str]:
     """What each pair trains on, where that is not the same."""
-    return [f"data {part.line(pair)}" for pair, part in data.parts.items()]
+    return [
+        f"data {line}"
+        for pair, part in data.parts.items()
+        for line in (part.line(pair), *part.reading(pair))
+    ]
 
 
 def data_facts(data: Samples) -> dict[str, Any]:

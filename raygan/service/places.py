@@ -5,7 +5,7 @@ before anything is written.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,8 +67,10 @@ def asking(setup: Setup, inline: bool) -> Ask | None:
     return lambda question: heard(setup, question, {})
 
 
-def parted(config: Config, data: Samples, inline: bool) -> Samples:
-    """With what is known of pairs' own SOURCEs, each read where pairs live. Raises DataError."""
+def parted(config: Config, data: Samples, inline: bool, more: Sequence[str] = ()) -> Samples:
+    """With what is known of pairs' own SOURCEs, each read where pairs live; more: of pairs beside
+    those that are there. Raises DataError.
+    """
     # An array that was given as an object has no path, and the data of a part never travel: it is
     # read where its pair lives (decision 72).
     component = component_of(config)
@@ -79,11 +81,12 @@ def parted(config: Config, data: Samples, inline: bool) -> Samples:
         )
     if not sources_of(config):
         return data
+    pairs = [*with_data(config), *more]
     if inline:
-        return with_parts(config, with_data(config), data)
+        return with_parts(config, pairs, data)
     from raygan.actors.pair_sources import look_there
 
-    return with_parts(config, with_data(config), data, look_there)
+    return with_parts(config, pairs, data, look_there)
 
 
 def room_for_actors(config: Config) -> int:

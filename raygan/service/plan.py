@@ -37,8 +37,8 @@ PROCESS_MB = 260
 """Private memory of an actor with torch and Adam, measured on Ray 2.60."""
 
 ASKED = (
-    "               and what its held-out samples say of generated ones: counts, a bit for each"
-    " of these"
+    "               and what its held-out samples say of generated ones: counts, by class too, a"
+    " bit for each of these"
 )
 
 
@@ -132,7 +132,8 @@ def _part_lines(setup: Setup) -> list[str]:
             "leaves an actor networks (swaps, scores, checkpoints), losses, counts; of its samples:"
             " how many, their shape and classes,"
         ),
-        "               a SHA-256, and of points each column's mean and deviation",
+        "               SHA-256s, what was converted, left out or is odd, by counts; and of points",
+        "               each column's mean and deviation",
         *(() if component.whole else [ASKED]),
     ]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,20 @@ from raygan.service.places import check_abroad, hosting, parted
 from raygan.service.runs import schedules
 from raygan.service.runs.alive import is_done, refuse_running, who
 from raygan.service.runs.code import load_config, other_code, use_code, write_code
-from raygan.service.runs.identity import identity, known_data, known_parts, other_data, rooted
+from raygan.service.runs.identity import (
+    identity,
+    known_data,
+    known_parts,
+    other_data,
+    parts_told,
+    rooted,
+)
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
 from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, strategy_of
+from raygan.strategies.roles import number_of
 from raygan.strategies.sources import sources_of
 from raygan.watching import tell
 
@@ -119,6 +128,8 @@ def resume_run(
         if sources_of(config) and not new_data:
             data = known_parts(info, data)
         data = parted(config, data, inline)
+        if sources_of(config):
+            data = with_those_to_come(config, data, info, checkpoint)
         # Once more: parts of the data that only their pairs' machines see are known from here on.
         why = why or _accepted(folder.path, info, data, new_data)
         # Whoever wrote the run until now can commit nothing more (decision 19). What it committed
@@ -174,6 +185,18 @@ def _tell_changes(folder: RunFolder, step: int, data: str, code: Sequence[str]) 
         folder.event("data", step, what=data)
     for what in code:
         folder.event("code", step, what=what)
+
+
+def with_those_to_come(
+    config: Config, data: Samples, info: Mapping[str, Any], checkpoint: Checkpoint | None
+) -> Samples:
+    """With what the run has known of parts whose pairs are to join: their sources are not read
+    before. Who has left took its own along.
+    """
+    seen = {int(n) for n in (checkpoint.extra.get("seen", ()) if checkpoint else ())}
+    last = max([*config.ids, *seen])
+    later = {pair: part for pair, part in parts_told(info).items() if number_of(pair) > last}
+    return replace(data, parts={**data.parts, **later})
 
 
 def with_members(config: Config, checkpoint: Checkpoint, path: Path) -> Config:

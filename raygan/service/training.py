@@ -68,6 +68,7 @@ from raygan.service.scores.fitting import refuse_misfits
 from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, strategy_of
+from raygan.strategies.partition import to_come
 from raygan.strategies.sources import component_of, sources_of
 from raygan.watching import tell
 
@@ -137,7 +138,8 @@ def train(
             check_abroad(config)
         if known and sources_of(config):
             data = known_parts(known, data)
-        data = parted(config, data, inline)
+        # of members to come as well: a joiner's share must not depend on when it joins
+        data = parted(config, data, inline, to_come(config))
         if known and (differs := differing(known, data)):
             raise DataError(f"{differs} Put those data back.")
         given = name

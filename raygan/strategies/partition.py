@@ -23,12 +23,13 @@ from raygan.data import split
 from raygan.data.asking import settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
+from raygan.data.odd import oddities
 from raygan.data.partition import Index, Part, members, needs_classes, with_labels
 from raygan.data.reading import part_of, read, spoken
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.strategies.roles import number_of
-from raygan.strategies.sources import component_of, own_source, source_component
+from raygan.strategies.sources import component_of, own_source, source_component, sources_of
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""
@@ -51,6 +52,11 @@ def parts_of(config: Config) -> float:
     if isinstance(rule, str):
         return component.partition_parts or config.num_pairs
     return 1 + max(map(number_of, rule))
+
+
+def to_come(config: Config) -> list[str]:
+    """Pairs that have a SOURCE and are to join, at a run's start."""
+    return [p for p in sources_of(config) if number_of(p) > max(config.ids)]
 
 
 def pinned(config: Config) -> Config:
@@ -93,6 +99,12 @@ def own_parts(
                 f"data.partition: {pair} reads {known.source} with sha256 {out[pair].sha256[:12]}.."
                 f" where it lives, the run was started on {known.sha256[:12]}... Put the same data"
                 " on every machine."
+            )
+        of_classes = part_of("", out[pair]).labels_sha256
+        if known is not None and known.labels_sha256 not in ("", of_classes):
+            raise DataError(
+                f"data.partition: {pair} reads {known.source} with other classes (data.labels) than"
+                " the run was started on. Put the same labels on every machine."
             )
     return out
 
@@ -146,10 +158,12 @@ def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Pa
     outline knows already is not asked about: it is compared.
     """
 
-    def read_here(pair: str) -> Samples:
-        return known_read(partial(own_source, config, pair, outline), pair in outline.parts)
+    def look_at(pair: str) -> Part:
+        read_own = partial(own_source, config, pair, outline)
+        found = known_read(read_own, pair in outline.parts)
+        return part_of(spoken(source_component(config, pair)), found, oddities(found))
 
-    return {p: part_of(spoken(source_component(config, p)), read_here(p)) for p in pairs}
+    return {pair: look_at(pair) for pair in pairs}
 
 
 def with_parts(config: Config, pairs: list[str], whole: Samples, ask: Ask = look) -> Samples:

@@ -13,7 +13,7 @@ from raygan.data.asking import COLUMNS, settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
 from raygan.data.ranges import Unsure
-from raygan.data.reading import in_order, kind, read, spoken
+from raygan.data.reading import in_order, kind, read, read_for, spoken
 from raygan.errors import DataError
 
 
@@ -32,6 +32,11 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     """A pair's own SOURCE in the form of the whole. Raises DataError where it has another."""
+    with read_for(pair):
+        return _own_source(config, pair, outline)
+
+
+def _own_source(config: Config, pair: str, outline: Samples) -> Samples:
     component = source_component(config, pair)
     where = f"data.partition: {pair}: {spoken(component)}"
     found = read_alike(where, component, config.seed, outline)

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +24,7 @@ import raygan
 from raygan.actors.executor import RayExecutor
 from raygan.actors.pair_sources import heard, look_there
 from raygan.actors.player import SCORES
+from raygan.actors.process import TIMEOUT_S
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
@@ -197,28 +200,40 @@ def test_scores_by_part_are_those_of_one_process_and_move_no_sample(
 
 
 class Gone:
-    """An actor that dies when it is asked; or has not read its part yet."""
+    """An actor that dies when it is asked; or has not read its part yet; or hangs."""
 
-    def __init__(self, dies: bool) -> None:
-        self.dies = dies
+    def __init__(self, how: str) -> None:
+        self.how = how
 
     def answer(self, pair: str, question: list[Any]) -> None:
-        if self.dies:
+        if self.how == "dies":
             os._exit(1)
+        if self.how == "hangs":
+            threading.Event().wait()
 
 
-@pytest.mark.parametrize("dies", [True, False])
-def test_a_part_whose_holder_is_gone_is_read_anew(dies: bool, tmp_path: Path) -> None:
-    """A death costs no score: its pair comes back in its own time."""
+@pytest.mark.parametrize("how", ["dies", "has not read it", "hangs"])
+def test_a_part_whose_holder_is_gone_is_read_anew(how: str, tmp_path: Path) -> None:
+    """A death costs no score: its pair comes back in its own time; of two that hang no more than
+    the run's lease together.
+    """
     config, _ = written(tmp_path)
     partition = config.data["partition"]
     config = config.model_copy(update={"data": {"name": "parts", "partition": partition}})
-    setup = prepared(config)
-    holder = ray.remote(num_cpus=0, concurrency_groups={SCORES: 1})(Gone).remote(dies)
+    failures = config.failures.model_copy(update={"lease_s": 3.0})
+    setup = prepared(config.model_copy(update={"failures": failures}))
+    gone = ray.remote(num_cpus=0, concurrency_groups={SCORES: 1})(Gone)
+    holders = {pair: gone.remote(how) for pair in PAIRS}
     here = Evaluator(setup)
-    there = Evaluator(setup, lambda question: heard(setup, question, {"pair-01": holder}))
+    there = Evaluator(setup, lambda question: heard(setup, question, holders))
     samples = torch.randn(here.quick.n_fake, 2)
-    assert here.quick.score(samples) == there.quick.score(samples)
+    try:
+        began = time.monotonic()
+        assert here.quick.score(samples) == there.quick.score(samples)
+        assert time.monotonic() - began < TIMEOUT_S / 2, "bounded by the lease, not by a constant"
+    finally:
+        for holder in holders.values():
+            ray.kill(holder)
 
 
 STRATEGIES: list[dict[str, Any]] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from raygan.data.base import Samples
 from raygan.data.partition import Part
 from raygan.data.record import Scaling
 from raygan.errors import ConfigError
-from raygan.metrics.by_part import ByPart, Question, answer, suite_of
+from raygan.metrics.by_part import ByPart, Least, Question, answer, least_covered, suite_of
 from raygan.metrics.fidelity import Met, prdc
 from raygan.metrics.own import MetricComponent
 from raygan.metrics.suite import Suite
 
 NAMES = ("precision", "recall", "coverage")
+CLASSES = ("cat", "dog", "owl")
 
 
 def points(seed: int, count: int) -> np.ndarray[Any, Any]:
@@ -29,15 +31,19 @@ def points(seed: int, count: int) -> np.ndarray[Any, Any]:
 
 def suite(
     real: Sequence[np.ndarray[Any, Any]], n_fake: int = 200, scaling: Scaling | None = None,
-    **how: Any,
+    labels: Sequence[np.ndarray[Any, Any]] = (), **how: Any,
 ) -> ByPart:  # fmt: skip
-    """Each array is the held-out part of a pair, who trains on others."""
+    """Each array is the held-out part of a pair, who trains on others; labels: its classes."""
     own = {
         f"pair-{i:02d}": Samples("points", points(100 + i, 120 + 2 * len(array)), array)
         for i, array in enumerate(real)
     }
+    for (pair, part), known in zip(own.items(), labels, strict=False):
+        own[pair] = replace(part, held_out_labels=known, classes=CLASSES)
     parts = {
-        p: Part("npz:x", len(s.train), len(s.held_out), (2,), f"{i:064d}", {})
+        p: Part(
+            "npz:x", len(s.train), len(s.held_out), (2,), f"{i:064d}", dict.fromkeys(s.classes, 1)
+        )
         for i, (p, s) in enumerate(own.items())
     }
     none = np.empty((0, 2), np.float32)
@@ -75,6 +81,60 @@ def test_recall_is_that_of_the_whole_however_it_is_cut(sizes: list[int], seed: i
         assert found["precision@raw"] >= whole["precision"]
         assert found["coverage@raw"] >= whole["coverage"]
     assert all(0 <= found[f"{name}@raw"] <= 1 for name in ("precision", "recall", "coverage"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 80), st.integers(0, 99))
+def test_classes_of_one_part_are_those_of_the_whole_to_the_last_sample(
+    count: int, seed: int
+) -> None:
+    real, fake = points(seed, count), torch.from_numpy(points(seed + 1, 60))
+    labels = np.random.default_rng(seed).integers(0, 3, count)
+    made = suite([real], 60, labels=[labels])
+    found = made.score(fake)
+    data = Samples(
+        "points", points(9, 200), real, held_out_labels=labels, labels=np.zeros(200, np.int64),
+        classes=CLASSES,
+    )  # fmt: skip
+    whole = Suite(data, ["prdc"], 60)
+    scored = whole.score(fake)
+    assert made.classes.get("pair-00") == whole.classes.get("points")
+    if count > 1:
+        counts = made.classes["pair-00"]
+        assert sum(n for n, _ in counts.values()) == count
+        covered = sum(c for _, c in counts.values()) / count
+        assert covered == pytest.approx(scored["coverage@raw"])
+        worst = min(c / n for n, c in counts.values())
+        assert found["coverage_worst_class@raw"] == worst
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(0, 99))
+def test_classes_of_a_part_come_to_its_coverage(sizes: list[int], seed: int) -> None:
+    cuts = [points(seed + i, n) + 3 * i for i, n in enumerate(sizes)]
+    labels = [np.random.default_rng(i).integers(0, 3, n) for i, n in enumerate(sizes)]
+    made = suite(cuts, 60, labels=labels)
+    made.score(torch.from_numpy(points(7, 60)))
+    for pair, counts in made.classes.items():
+        covered = sum(c for _, c in counts.values()) / sum(n for n, _ in counts.values())
+        assert covered == pytest.approx(made.parts[pair])
+
+
+def test_a_class_that_is_left_out_is_seen() -> None:
+    here, away = points(0, 90), points(1, 30) + 50
+    labels = np.repeat([0, 2], [90, 30])
+    made = suite([np.concatenate([here, away]), points(3, 60)], labels=[labels])
+    found = made.score(torch.from_numpy(points(2, 200)))
+    assert set(made.classes) == {"pair-00"}, "the other has no classes"
+    assert found["coverage_worst@raw"] > 0.5, "a part's coverage hides it"
+    assert found["coverage_worst_class@raw"] == 0.0
+    assert least_covered(made.classes) == Least("pair-00", "owl", 30, 0)
+    assert set(found) == set(made.names) == set(made.ceiling()) == set(made.floor())
+
+
+def test_without_classes_no_score_is_by_class() -> None:
+    made = suite([points(0, 50)])
+    assert not any("class" in name for name in made.score(torch.from_numpy(points(1, 200))))
 
 
 def test_a_part_that_is_left_out_is_seen() -> None:

@@ -34,7 +34,7 @@ class Cast:
         self.path = path
         self._info, self._config, self._last_scores = info, config, last_scores
         self._distances = Newest(
-            path,
+            path / "metrics.jsonl",
             b'"own/distance"',
             lambda row: row.get("own/distance") if row["kind"] == "train" else None,
         )

@@ -26,8 +26,10 @@ LEAST, ALTOGETHER = 50, 20_000
 """Points of a curve, and of all players' together."""
 COLUMNS = 1000
 """Of the picture of swaps, where there are more than MOST of them."""
-QUIET = ("pull", "slot", "swap")
+DRAWN = ("pull", "slot", "swap")
 """Kinds of events that a picture shows."""
+QUIET = (*DRAWN, "by_part")
+"""Those, and what a table shows."""
 
 
 class Seats:

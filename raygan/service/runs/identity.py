@@ -218,6 +218,11 @@ def differing(info: Mapping[str, Any], data: Samples) -> str:
         for p, part in data.parts.items()
         if p in parts
     ]
+    pairs += [
+        (f"the classes of {p}'s part", parts[p].get("labels_sha256"), part.labels_sha256)
+        for p, part in data.parts.items()
+        if p in parts
+    ]
     for what, before, after in pairs:
         # Drawn by the run's seed: they follow from it.
         if before and before != after and (data.sha256 or data.parts):

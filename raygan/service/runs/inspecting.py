@@ -16,6 +16,7 @@ from raygan.controller.files import write_within
 from raygan.data.base import Samples
 from raygan.data.features import LABELS
 from raygan.data.odd import oddities
+from raygan.data.partition import part_oddities
 from raygan.data.reading import kind
 from raygan.data.record import printable
 from raygan.data.rows import Rows, extremes
@@ -55,7 +56,7 @@ def report_of(config: Config) -> tuple[Samples, dict[str, Any]]:
         "missing": 0,
         "classes": classes(data),
         "hints": hints(record),
-        "odd": oddities(data),
+        "odd": [*oddities(data), *part_oddities(data.parts)],
     }
 
 
@@ -72,6 +73,7 @@ def of_parts(data: Samples) -> dict[str, Any]:
             "shape": list(data.shape),
             **({"scaling": data.scaling.plain()} if data.scaling else {}),
         },
+        "odd": part_oddities(data.parts),
     }
 
 
@@ -154,9 +156,14 @@ def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
     each, samples = found["each"], found["samples"]
     out = data.record.lines() if data.record else [f"data {data.name}: built in"]
     total = samples["train"] + samples["held_out"]
-    parts = [f"part           {part.line(pair)}" for pair, part in data.parts.items()]
+    parts = [
+        f"part           {line}"
+        for pair, part in data.parts.items()
+        for line in (part.line(pair), *part.reading(pair))
+    ]
+    odd = [f"warning        {odd}" for odd in found["odd"]]
     if not data.whole:
-        return [*out, *parts, "more           of one source each: raygan data SOURCE"]
+        return [*out, *parts, "more           of one source each: raygan data SOURCE", *odd]
     twice = found["duplicates"]
     low, high = each["range"]
     how = f", {each['type']} {low:.4g} .. {high:.4g}"
@@ -182,7 +189,7 @@ def lines(data: Samples, found: Mapping[str, Any]) -> list[str]:
         *out,
         *parts,
         *(f"hint           {h}" for h in found["hints"]),
-        *(f"warning        {odd}" for odd in found["odd"]),
+        *odd,
     ]
 
 

@@ -24,13 +24,11 @@ Row = dict[str, Any]
 
 
 class Newest:
-    """A value a player from the rows of metrics.jsonl: its last one; only lines with a mark are
-    read.
-    """
+    """A value a player from the lines of a file: its last one; only lines with a mark are read."""
 
-    def __init__(self, path: Path, mark: bytes, value: Callable[[Row], Any]) -> None:
+    def __init__(self, file: Path, mark: bytes, value: Callable[[Row], Any]) -> None:
         """value: of a row; None: the row says nothing of it."""
-        self._lines = Lines(path / "metrics.jsonl", told_by_a_run, containing=mark)
+        self._lines = Lines(file, told_by_a_run, containing=mark)
         self._value = value
         self._found: dict[str, Any] = {}
 
@@ -126,11 +124,22 @@ class Logs:
         return (self._scores if until is None else _scores(self.path, until)).by_player()
 
 
+def last_by_part(path: Path) -> dict[str, Row]:
+    """Who -> its event "by_part": coverage of each part, and of each class of it, at the last
+    score; {} where there is a whole.
+    """
+
+    def told(row: Row) -> Row | None:
+        return row if row["kind"] == "by_part" else None
+
+    return Newest(path / "events.jsonl", b'"by_part"', told).by_player()
+
+
 def _scores(path: Path, until: float = math.inf) -> Newest:
     def score(row: Row) -> Row | None:
         return row if row["kind"] == "score" and row["step"] <= until else None
 
-    return Newest(path, b'"score"', score)
+    return Newest(path / "metrics.jsonl", b'"score"', score)
 
 
 def _of_kind(kind: str, rows: list[Row]) -> list[Row]:

@@ -153,7 +153,7 @@ class Summary:
             self.gone[event["player"]] = kind
         # Of those there is one a round: they would push everything else out of the last 30
         # (`RECENT`).
-        if kind not in ("pull", "slot"):
+        if kind not in ("pull", "slot", "by_part"):
             self.recent.append(event)
 
 

@@ -11,24 +11,25 @@ from typing import Any
 import torch
 
 from raygan.controller.bucket_copies import shown
-from raygan.controller.evaluator import asked_here
+from raygan.controller.evaluator import asked_here, with_parts_of
 from raygan.controller.jsonl import NOTES
 from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
 from raygan.service.runs.identity import run_data
+from raygan.service.runs.logs import last_by_part
 from raygan.service.runs.run import Run
+from raygan.service.scores.part_tables import Counts, part_table, reach_table, told_by
 from raygan.service.scores.rejection import generators_of, rejection_protocol
 from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import protocol_line, score_table, steps_line
 from raygan.service.views.tables import text_table
-from raygan.strategies.base import Setup, mixed, strategy_of
+from raygan.strategies.base import Setup, mixed, strategy_of, with_data
 from raygan.strategies.roles import MIXTURE, ordered
 from raygan.watching import counted, tell
 
 CEILING, FLOOR = "ceiling (real data)", "floor (noise)"
-COVERED = "by part: share of its held-out samples that have a generated one near (coverage)"
 
 
 def result_table(run: Run) -> str:
@@ -47,7 +48,8 @@ def result_table(run: Run) -> str:
         also = {names[p]: row for p, row in rejected_rows(run).items() if p in names}
         lines.append(score_table(named, entry["floor"], entry["ceiling"], also))
         lines.append(protocol_line(protocol, entry))
-    return "\n".join(filter(None, [*lines, steps_line(scores), rejected_line(run)]))
+    least = told_by(last_by_part(run.path), [run.main_player, MIXTURE])
+    return "\n".join(filter(None, [*lines, *least, steps_line(scores), rejected_line(run)]))
 
 
 def evaluate_runs(
@@ -73,9 +75,11 @@ def evaluate_runs(
         run = Run.load(path).use_code().pinned()
         config = run.config
         tell(f"{run.name}: reading the data")
-        data = run_data(run, other_data)
+        # who has left has taken its part along; who is to join has not brought its own yet
+        whole = Setup(config, run_data(run, other_data), torch.device("cpu"))
+        setup = with_parts_of(whole, with_data(config))
         # parts that nobody holds as a whole are read here, one by one
-        setup = Setup(config, data, torch.device("cpu"))
+        data = setup.data
         suite = suite_of(
             data,
             asked_here(setup),
@@ -95,7 +99,7 @@ def evaluate_runs(
         labelled = "labels" in suite.groups
         drawn = {CEILING: suite.trained_on(), FLOOR: suite.noise()} if labelled else {}
         kept: dict[str, float] = {}
-        by_part = dict[str, dict[str, float]]()
+        by_part, reached = dict[str, dict[str, float]](), dict[str, Counts]()
         failed: dict[tuple[str, str], list[str]] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
@@ -104,14 +108,14 @@ def evaluate_runs(
             if reject:
                 kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
-            by_part[w] = suite.parts
+            by_part[w], reached[w] = suite.parts, suite.classes
             _note(failed, suite, w)
         tell(f"{run.name}: measuring floor and ceiling")
         floor = suite.floor()
-        by_part[FLOOR] = suite.parts
+        by_part[FLOOR], reached[FLOOR] = suite.parts, suite.classes
         _note(failed, suite, "noise")
         ceiling = suite.ceiling()
-        by_part[CEILING] = suite.parts
+        by_part[CEILING], reached[CEILING] = suite.parts, suite.classes
         _note(failed, suite, "real data")
         entry = {
             "run": shown(run.path),
@@ -124,6 +128,7 @@ def evaluate_runs(
             **({"kept": kept} if reject else {}),
             **({"by_class": by_class, "held_out": suite.fair()} if labelled else {}),
             **({} if data.whole else {"by_part": by_part}),
+            **({"reached": reached} if any(reached.values()) else {}),
         }
         for (metric, why), of in failed.items():
             NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
@@ -148,11 +153,12 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         protocol = protocol_line(entry["protocol"]["id"], entry["protocol"])
         told = ", ".join(f"{player} {share:.0%}" for player, share in entry.get("kept", {}).items())
         kept = [f"kept by their own D: {told}"] if told else []
-        blocks.append(
-            "\n".join(
-                [entry["run"], body, protocol, *kept, *class_table(entry), *part_table(entry)]
-            )
-        )
+        more = [
+            *class_table(entry),
+            *part_table(entry.get("by_part", {})),
+            *reach_table(entry.get("reached", {}), list(entry["scores"])),
+        ]
+        blocks.append("\n".join([entry["run"], body, protocol, *kept, *more]))
     return "\n\n".join(blocks)
 
 
@@ -163,14 +169,3 @@ def class_table(entry: Mapping[str, Any]) -> list[str]:
     fair, players = entry["held_out"], list(shares)
     rows = [[c, f"{fair[c]:.3f}", *(f"{shares[p].get(c, 0.0):.3f}" for p in players)] for c in fair]
     return ["", text_table(["class", "held out", *players], rows), CANNOT]
-
-
-def part_table(entry: Mapping[str, Any]) -> list[str]:
-    """A row a part, a column a generator: the share of its held-out samples that are covered; []
-    where there is a whole.
-    """
-    if not (shares := entry.get("by_part")):
-        return []
-    players = list(shares)
-    rows = [[part, *(f"{shares[p][part]:.3f}" for p in players)] for part in shares[FLOOR]]
-    return ["", text_table(["part", *players], rows), COVERED]

@@ -19,9 +19,11 @@ from raygan.data.base import Samples
 from raygan.data.lm1b import decode
 from raygan.errors import ConfigError
 from raygan.metrics.ranking import ARROWS, deciding, mark_line, marked, verdict, way
-from raygan.service.runs.digest import QUIET
-from raygan.service.runs.identity import data_note, known_data
+from raygan.service.runs.digest import DRAWN, QUIET
+from raygan.service.runs.identity import data_note, known_data, parts_told
+from raygan.service.runs.logs import last_by_part
 from raygan.service.runs.run import Run
+from raygan.service.scores.part_tables import last_tables
 from raygan.service.scores.rejection_score import rejected_line, rejected_rows
 from raygan.service.scores.score_table import SKIP, protocol_line, steps_line
 from raygan.service.views.chart import Chart
@@ -34,6 +36,7 @@ from raygan.service.views.tables import LIFE, fate, format_number, lives
 from raygan.strategies.roles import MIXTURE, ordered, role_of
 from raygan.watching import counted, tell
 
+SHEET = "What D is shown"
 TEMPLATES = Path(__file__).parents[1] / "templates"
 FIRST = ("Scores", "All pairs", "Samples over time")
 """Pictures that are open; the others are folded."""
@@ -59,7 +62,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         made += picture((drawing.title, drawing.note, drawing.make()), charts, found)
     tell("writing the report: what the networks say")
     others: list[Made] = [*diagnostics.collect(run, show, data, found)]
-    others.append(("What D is shown", " ".join(sheet_note(info)), data_sheet(run, data)))
+    others.append((SHEET, " ".join(sheet_note(info)), data_sheet(run, data)))
     if info.get("elapsed"):
         cost = cost_line(info, actors(run))
         others.append(("Where the time went, and what it cost", cost, curves.phases(run)))
@@ -90,6 +93,10 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             ]
         ),
         pictures=made,
+        # with the picture of all samples, where somebody has them
+        unseen=[] if any(title == SHEET for title, *_ in made) else sheet_note(info),
+        parts=part_notes(info),
+        by_part="\n".join(last_tables(last_by_part(run.path), whose(run, found))).strip(),
         charts=charts,
         asset=asset,
         first=FIRST,
@@ -99,7 +106,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         best=run.best if scores else "",
         by=run.cast.best_by,
         sentences=sentences(show, data),
-        counts={k: digest.counts[k] for k in QUIET},
+        counts={k: digest.counts[k] for k in DRAWN},
         lives=lives(info),
         changed=data_note(run, data),
         life=LIFE,
@@ -158,6 +165,20 @@ def sheet_note(info: dict[str, Any]) -> list[str]:
         *([f"Converted: {'; '.join(told)}."] if told else []),
         *([f"Left out: {'; '.join(left)}."] if left else []),
         *([f"Labels, never trained on: {reading['labels']}."] if reading.get("labels") else []),
+    ]
+
+
+def whose(run: Run, found: Standing) -> list[str]:
+    """Who has a column in the tables by part: of many pairs those that are shown by name."""
+    return found.of(ordered(run.scores(), run.roles), run.roles)
+
+
+def part_notes(info: dict[str, Any]) -> list[str]:
+    """What each pair's own data are, and what their reader did."""
+    return [
+        f"{line}."
+        for pair, part in parts_told(info).items()
+        for line in (part.line(pair), *part.reading(pair))
     ]
 
 

@@ -151,10 +151,12 @@ def check_parts(strategy: StrategyComponent, config: Config) -> None:
                 " a new run."
             )
         return
+    to_come = [pair_name(i) for i in range(component.partition_parts or 0)]
     for pair in rule:
-        if pair not in pairs and not config.members:  # else it has left
+        if pair not in pairs and pair not in to_come and not config.members:  # else it has left
             raise ConfigError(
-                f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)}"
+                f"data.partition: no pair named {pair!r}. {did_you_mean(pair, pairs)} For pairs"
+                " that join later set data.partition_parts to how many there will be."
             )
     if missing := [p for p in pairs if p not in rule]:
         raise ConfigError(

@@ -1,8 +1,8 @@
 """The matrix of docs/trackers.md: four trackers x train, resume, kill, sweep, each with its real
 library, offline, and what it has kept read back.
 
-Trackio is not among the extras of the tests (it wants an older Pillow than the rest): its rows run
-where it is installed.
+Trackio is not among the extras of the tests (it wants an older Pillow than the rest): the gate runs
+its rows by themselves, with that Pillow. Online: `test_online.py`.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ class TrackerComponent(Component):
 
     @abstractmethod
     def begin(self, run: Tracked) -> str:
-        """Open its run, or go on with `run.known`; gives the name by which it knows it again. Called
-        again, at least 30 s later, where it raised, or takes or keeps nothing any more.
+        """Open its run, or go on with `run.known`; gives the name by which it knows it again.
+
+        Called again, 30 s later or more, where it raised, or takes or keeps nothing any more.
         """
 
     @abstractmethod

@@ -235,7 +235,7 @@ def test_wandb_keeps_for_later_what_its_server_did_not_take(
     done = subprocess.run(
         [sys.executable, "-m", "wandb", "sync", "--no-skip-online", str(folder)],
         env={**os.environ, "WANDB_BASE_URL": wandb_server.url}, capture_output=True, text=True,
-        timeout=200, check=False,
+        timeout=200, check=False, cwd=tmp_path,  # it makes a folder where it stands
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     same(online(wandb_server, run.path).scalars, told(run.path))

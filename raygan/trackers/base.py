@@ -73,7 +73,10 @@ class TrackerComponent(Component):
 
     @abstractmethod
     def begin(self, run: Tracked) -> str:
-        """Open its run, or go on with `run.known`; gives the name by which it knows it again."""
+        """Open its run, or go on with `run.known`; gives the name by which it knows it again.
+
+        Called again, 30 s later or more, where it raised, or takes or keeps nothing any more.
+        """
 
     @abstractmethod
     def scalars(self, step: int, player: str, values: Mapping[str, float]) -> None:
@@ -86,7 +89,9 @@ class TrackerComponent(Component):
         """A file of the run folder, at the end."""
 
     def flush(self) -> None:
-        """What was told is kept once this returns."""
+        """What was told is kept once this returns. Raises where it is not: the tracker is made
+        anew, later, begins with `run.known`, and is told that again.
+        """
 
     def end(self, status: str) -> None:
         """The run has ended: done, degraded, stopped (it may go on later), or failed."""

@@ -16,6 +16,15 @@ from pydantic import Field, PrivateAttr
 from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 URI, RUN_ID = "MLFLOW_TRACKING_URI", "raygan.run"
+BOUNDS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Where the environment says nothing else. A call that failed is tried again by who calls; its own
+patience is four minutes where nobody listens, sixteen where nobody answers, and nothing is told
+until then. At the end of a run it prints where its page is, between the lines of `--json`.
+"""
 LONGEST, AT_ONCE = 6000, 100
 """Of a parameter's value; parameters of a request."""
 STATUS = {"done": "FINISHED", "degraded": "FINISHED", "stopped": "KILLED"}
@@ -32,6 +41,8 @@ class MLflow(TrackerComponent):
 
     def begin(self, run: Tracked) -> str:
         """By a tag with the run's own id."""
+        for name, value in BOUNDS.items():
+            os.environ.setdefault(name, value)
         mlflow = importlib.import_module("mlflow.tracking")
         # they tell each table of a new database on stderr
         for noisy in ("mlflow", "alembic"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Mapping
@@ -22,6 +23,11 @@ class TensorBoard(TrackerComponent):
     def begin(self, run: Tracked) -> str:
         """A file of events for each life of the run, all in one folder."""
         made = importlib.import_module("torch.utils.tensorboard")
+        if self._writer is not None:
+            # begun anew: its thread has ended of an error, of a full disk say
+            with contextlib.suppress(Exception):
+                self._writer.close()
+            self._writer = None
         where = run.room("tensorboard")
         # purged: what a life that was killed has written, but not noted as told
         purged = run.step if run.known else None
@@ -49,4 +55,5 @@ class TensorBoard(TrackerComponent):
 
     def end(self, status: str) -> None:
         """The file is closed."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()

@@ -18,6 +18,8 @@ from raygan.trackers.base import Tracked, TrackerComponent, plain_name
 
 FLUSH_S = 1.0
 """Its helper process keeps rows in memory for so long (else 15 s), and dies with the driver."""
+BEGIN_S = 20.0
+"""For its server to answer when a run begins (else 90 s); who calls tries again."""
 GAP = 10_000
 """More steps of its own than a life that was killed can have taken since its last note."""
 
@@ -40,16 +42,26 @@ class WeightsAndBiases(TrackerComponent):
         run.room("wandb")
         quiet = wandb.Settings(
             silent=True, console="off", disable_git=True, save_code=False,
-            x_transaction_log_flush_interval=FLUSH_S,
+            x_transaction_log_flush_interval=FLUSH_S, init_timeout=BEGIN_S,
         )  # fmt: skip
         tags = [f"{key}={value}"[:64] for key, value in run.tags.items()]
-        self._run = wandb.init(
-            project=self.project, name=run.name, id=run.known or run.id, resume="allow",
-            mode=mode(), dir=str(run.folder), group=run.tags.get("sweep"), tags=tags,
-            settings=quiet,
-        )  # fmt: skip
+        anew = self._run is not None
+        if anew:  # it takes nothing any more
+            self._give_up()
+        try:
+            self._run = wandb.init(
+                project=self.project, name=run.name, id=run.known or run.id, resume="allow",
+                mode=mode(), dir=str(run.folder), group=run.tags.get("sweep"), tags=tags,
+                settings=quiet,
+            )  # fmt: skip
+        except BaseException:
+            # else its helper process says for ever that the run is in use
+            self._give_up()
+            raise
         # offline it cannot know how far its run is, and takes no step twice when it is sent
-        self._step = max(run.calls, self._run.step) + (GAP if run.known else 0)
+        first = max(run.calls, self._run.step, self._step)
+        self._step = first + (GAP if run.known or anew else 0)
+        self._stepped = set()
         self._run.config.update(dict(run.config), allow_val_change=True)
         return str(self._run.id)
 
@@ -80,11 +92,16 @@ class WeightsAndBiases(TrackerComponent):
 
     def end(self, status: str) -> None:
         """Sends what is left, where it is online."""
-        self._run.finish(exit_code=0 if status in ("done", "degraded") else 1)
+        if self._run is not None:
+            self._run.finish(exit_code=0 if status in ("done", "degraded") else 1)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Its helper process ends now: at exit Ray may have ended it before."""
         wandb = importlib.import_module("wandb")
-        # its helper process ends now: at exit Ray may have ended it before
-        if wandb.run is None:
+        if wandb.run in (None, self._run):
             wandb.teardown()
+        self._run = None
 
 
 def mode() -> str:

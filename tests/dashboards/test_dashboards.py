@@ -85,44 +85,55 @@ def test_promtool_takes_the_rules(tmp_path: Path) -> None:
     assert f"{len(made.ALERTS)} rules found" in done.stdout
 
 
-def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
-    """promtool's own rule tests: one dead pair among two, one saturated discriminator."""
+def labels(player: str = "") -> str:
+    return f'{{run="r", player="{player}", role="pair"}}' if player else '{run="r"}'
+
+
+# name, its series (promtool's notation, 15 s apart), when it is silent yet, when it fires, the text
+FIRES = [
+    ("RayganPairDead", {"heartbeat_age_seconds|pair-00": "0+15x40",
+                        "heartbeat_age_seconds|pair-01": "1x40"}, "30s", "60s", "pair-00",
+     "pair-00 of r has given no sign of life for 1m 0s."),
+    ("RayganPairsDie", {"deaths|pair-00": "0x20 1x20 2x40", "deaths|pair-01": "0x40 1x40"}, "10m",
+     "11m", "", "Players of r died or hung 3 times in 10 minutes."),
+    ("RayganDriverSilent", {"driver_age_seconds|": "0+15x40"}, "60s", "75s", "",
+     "The driver of r has been silent for 1m 15s."),
+    ("RayganSaturatedDiscriminator", {"d_accuracy|pair-00": "1x60", "d_accuracy|pair-01": "0.7x60"},
+     "4m", "10m", "pair-00", "D of pair-00 in r tells real from fake without a mistake."),
+    ("RayganNonFiniteSteps", {"bad_steps|pair-00": "0x20 3x60", "bad_steps|pair-01": "4x80"}, "4m",
+     "6m", "pair-00", "pair-00 of r skips steps with NaN or infinity."),
+    ("RayganObjectStoreFilling", {"object_store_bytes|": "60x8 80x40",
+                                  "object_store_capacity_bytes|": "100x48"}, "2m", "4m", "",
+     "80% of the object store is in use."),
+    ("RayganCheckpointOld", {"checkpoint_age_seconds|": "0+15x400"}, "60m", "61m", "",
+     "r has had no checkpoint for 1h 1m 0s."),
+]  # fmt: skip
+
+
+def test_every_alert_is_tried() -> None:
+    assert [name for name, *_ in FIRES] == [a.name for a in made.ALERTS]
+
+
+@pytest.mark.parametrize(("name", "series", "silent", "at", "player", "text"), FIRES)
+def test_an_alert_fires_when_it_should_and_only_then(
+    name: str, series: dict[str, str], silent: str, at: str, player: str, text: str, tmp_path: Path
+) -> None:
+    """By promtool's own rule tests: of two players it names the one, and no other alert fires."""
     (tmp_path / "alerts.yml").write_text(made.alerts_yaml())
-    labels = 'run="r", player="{}", role="pair"'
-    series = [
-        {
-            "series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-00')}}}",
-            "values": "0+15x40",
-        },
-        {
-            "series": f"ray_raygan_heartbeat_age_seconds{{{labels.format('pair-01')}}}",
-            "values": "1x40",
-        },
-        {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-00')}}}", "values": "1x60"},
-        {"series": f"ray_raygan_d_accuracy{{{labels.format('pair-01')}}}", "values": "0.7x60"},
-    ]
-    dead = {"severity": "critical", "run": "r", "player": "pair-00"}
-    saturated = {"severity": "warning", "run": "r", "player": "pair-00"}
-
-    def expect(
-        at: str, name: str, labels: dict[str, str] | None, text: str = ""
-    ) -> dict[str, object]:
-        page = next(a.page for a in made.ALERTS if a.name == name)
-        alert = {
-            "exp_labels": labels,
-            "exp_annotations": {"summary": text, "runbook_url": f"docs/warnings/{page}.md"},
-        }
-        return {"eval_time": at, "alertname": name, "exp_alerts": [] if labels is None else [alert]}
-
-    cases = [
-        expect("30s", "RayganPairDead", None),
-        expect("60s", "RayganPairDead", dead, "pair-00 of r has given no sign of life for 1m 0s."),
-        expect("4m", "RayganSaturatedDiscriminator", None),
-        expect("10m", "RayganSaturatedDiscriminator", saturated,
-               "D of pair-00 in r tells real from fake without a mistake."),
-        expect("10m", "RayganDriverSilent", None),
+    alert = next(a for a in made.ALERTS if a.name == name)
+    given = [
+        {"series": f"ray_raygan_{what.partition('|')[0]}{labels(what.partition('|')[2])}",
+         "values": values} for what, values in series.items()
     ]  # fmt: skip
-    tests = [{"interval": "15s", "input_series": series, "alert_rule_test": cases}]
+    fires = {
+        "exp_labels": {"severity": alert.severity, "run": "r"}
+        | ({"player": player} if player else {}),
+        "exp_annotations": {"summary": text, "runbook_url": f"docs/warnings/{alert.page}.md"},
+    }
+    cases = [{"eval_time": silent, "alertname": a.name, "exp_alerts": []} for a in made.ALERTS]
+    cases += [{"eval_time": at, "alertname": a.name, "exp_alerts": [fires] * (a is alert)}
+              for a in made.ALERTS]  # fmt: skip
+    tests = [{"interval": "15s", "input_series": given, "alert_rule_test": cases}]
     test = {"rule_files": ["alerts.yml"], "evaluation_interval": "15s", "tests": tests}
     (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
     done = subprocess.run(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ import numpy as np
 
 from raygan.controller.files import open_plain, read_plain, write_within
 from raygan.controller.jsonl import Lines, read_info, told_by_a_run
-from raygan.service.tracking.payload import Payload, numbers, without_secrets
+from raygan.service.tracking.guarded import Guarded
+from raygan.service.tracking.payload import Payload, numbers
 
 KEPT, FORMAT = "trackers.json", 1
-EVERY_S, AGAIN_S = 1.0, 30.0
-"""Between two looks; before a tracker that could not begin tries again."""
+EVERY_S, AGAIN_S, SELDOM_S = 1.0, 30.0, 3600.0
+"""Between two looks; before a tracker that could not begin, or takes nothing any more, begins
+again; the longest that the latter comes to, since it is told again what it did not keep.
+"""
 TRIES = 3
 """Looks at which one row fails before the next one is tried in its place."""
 PICTURED = 8
@@ -65,26 +67,31 @@ class Feed(threading.Thread):
     """One tracker: begins it, tells it each line once, and ends it."""
 
     def __init__(
-        self,
-        name: str,
-        tracker: Any,
-        told: Payload,
-        kept: TrackerRecords,
+        self, name: str, make: Callable[[], Any], told: Payload, kept: TrackerRecords,
         draw: Callable[[Any], bytes | None],
-    ) -> None:
+    ) -> None:  # fmt: skip
+        """make: the tracker, in the thread: a constructor may raise or hang as its methods may."""
         # A daemon: a tracker that hangs holds no process.
         super().__init__(name=f"tracker {name}", daemon=True)
-        self.label, self.tracker, self.told, self.kept, self.draw = name, tracker, told, kept, draw
+        self.label, self.told, self.kept, self.draw = name, told, kept, draw
         self.ended = threading.Event()
-        self.trouble: list[str] = []
-        """At most one at a time, for the driver's thread to tell."""
         before = kept.of(name)
+        self.guard = Guarded(name, make, before.get("failed", 0))
         self.id: str | None = before.get("id")
-        self.steps: dict[str, int] = before.get("steps", {})
+        self.calls = before.get("calls", 0)
+        self.begun = self.ever = False
+        """Now; at least once, so that it is to be ended."""
+        self.left_out = 0
+        """Rows that it refused for ever."""
+        self._next, self._fine, self._pause = 0.0, time.monotonic(), AGAIN_S
+        """When it may begin; when it last took a row; before it begins again."""
+        self._from_noted()
+
+    def _from_noted(self) -> None:
+        """As at the beginning of a life: what comes after the last note is told."""
+        self.steps: dict[str, int] = self.kept.of(self.label).get("steps", {})
         """player/kind -> the last step that was told; what is repeated after a failure is not."""
-        self.calls, self.failed = before.get("calls", 0), before.get("failed", 0)
-        self.begun = self.warned = False
-        self.lines = Lines(told.folder / "metrics.jsonl", told_by_a_run)
+        self.lines = Lines(self.told.folder / "metrics.jsonl", told_by_a_run)
         self.held: list[Row] = []
         """Read, and not told yet: the first of them has failed, `tries` times."""
         self.tries = 0
@@ -92,7 +99,6 @@ class Feed(threading.Thread):
         """Pictures of (player, step) that were scored: their samples are written after the row."""
         self.refused: dict[tuple[str, int], int] = {}
         """Of those, how often one failed where rows went through."""
-        self._next = 0.0
         self._unsure: list[tuple[float, Row]] = []
         """(when, what was told by then), oldest first: not noted before the tracker's `lag_s`."""
         self._unsure_calls = -1
@@ -103,18 +109,22 @@ class Feed(threading.Thread):
             self.look()
         self._next = 0.0
         self.look()
-        while self.held and self.tries < TRIES:
+        while self.begun and self.held and self.tries < TRIES:
             self.look()
-        if self.begun:
+        if self.ever:
             self.last()
 
     def look(self) -> None:
         """Tell what has come since the last time."""
-        self.begun = self.begun or self._begin()
-        if not self.begun:
-            return
+        # nothing comes out: a thread that ends of it would tell nobody, and be no more
+        with self.guard.trying("watching"):
+            self.begun = self.begun or self._begin()
+            if self.begun:
+                self._look()
+
+    def _look(self) -> None:
         before = dict(self.steps)
-        with self._trying("reading"):
+        with self.guard.trying("reading"):
             self._tell()
         # After the rows: samples are written after the score that names them.
         behind = set[str]()
@@ -123,30 +133,48 @@ class Feed(threading.Thread):
             if player not in behind and not self._picture(player, step, self.steps != before):
                 behind.add(player)
         if self.steps != before or self._unsure:
-            self._keep(getattr(self.tracker, "lag_s", 0.0) if not self.ended.is_set() else 0.0)
+            self._keep(0.0 if self.ended.is_set() else self.guard.lag_s())
+        # for so long nothing went through: what it writes to may be broken, and has to be made anew
+        if self.tries >= TRIES and time.monotonic() - self._fine >= AGAIN_S:
+            self._lose()
+
+    def _lose(self) -> None:
+        """It begins anew, later, and is told again what is not noted."""
+        self.begun = False
+        self._next = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, SELDOM_S)
 
     def last(self) -> None:
         """The files that tell what it was, and how it ended."""
         for name in ARTEFACTS:
             if (path := self.told.folder / name).is_file():
-                self._call("artefact", path)
-        with self._trying("end"):
-            self._call("end", str(read_info(self.told.folder)["status"]))
-        self._keep()
+                self.guard.call("artefact", path)
+        # before it ends: what is closed flushes no more
+        kept = self._keep()
+        with self.guard.trying("end"):
+            self.guard.call("end", str(read_info(self.told.folder)["status"]))
+        if kept:
+            with self.guard.trying("trackers.json"):
+                noted = self.kept.of(self.label)
+                self.kept.write(self.label, {**noted, "failed": self.guard.failed})
 
     def _begin(self) -> bool:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + AGAIN_S
+        if self.ever:
+            self._from_noted()
         known, first = self.id, max((step + 1 for step in self.steps.values()), default=0)
-        with self._trying("begin"):
-            self.id = str(self.tracker.begin(self.told.to(known, first, self.calls)))
-            if known not in (None, self.id):  # its store is another one now: it is told all
-                self._failed(f"{known} is not there any more; all is told again, to {self.id}")
-                self.steps, self.calls = {}, 0
-            self._keep()
-            return True
-        return False
+        begun, name = self.guard.make(), None
+        if begun:
+            begun, name = self.guard.begin(self.told.to(known, first, self.calls))
+        if not begun:
+            return False
+        self.id, self.ever, self._fine = name, True, time.monotonic()
+        if known not in (None, name):  # its store is another one now: it is told all
+            self.guard.fails(f"{known} is not there any more; all is told again, to {name}")
+            self.steps, self.calls = {}, 0
+        return self._keep()
 
     def _tell(self) -> None:
         """Rows in their order. One that fails is tried again before any that comes after it, or a
@@ -156,7 +184,8 @@ class Feed(threading.Thread):
         def told(row: Row) -> bool:
             self.calls += 1
             player, step = str(row.get("player")), int(row["step"])
-            if fine := self._call("scalars", step, player, dict(numbers(row))):
+            if fine := self.guard.call("scalars", step, player, dict(numbers(row))):
+                self._fine = time.monotonic()
                 known = f"{player}/{row['kind']}"
                 self.steps[known] = max(step, self.steps.get(known, -1))
             return fine
@@ -175,7 +204,7 @@ class Feed(threading.Thread):
             # the next one goes through, so that nobody is away, unless until just now: else the
             # tracker refuses what this one says
             self.tries = 0
-            told(row)
+            self.left_out += not told(row)
 
     def _due(self, row: Row) -> bool:
         """Is it to be told? Its samples, too, wait to be shown."""
@@ -198,12 +227,12 @@ class Feed(threading.Thread):
         if not path.exists():
             return True
         png = None
-        with self._trying("picture"), os.fdopen(open_plain(path), "rb") as file:
+        with self.guard.trying("picture"), os.fdopen(open_plain(path), "rb") as file:
             # no pickles: the folder may have come from somebody else
             png = self.draw(np.load(file, allow_pickle=False))
         if png is not None:
             self.calls += 1
-            if not self._call("picture", step, player, png):
+            if not self.guard.call("picture", step, player, png):
                 self.refused[player, step] = self.refused.get((player, step), 0) + rows_go
                 if self.refused[player, step] < TRIES:
                     return False
@@ -211,9 +240,13 @@ class Feed(threading.Thread):
         self.steps[f"{player}/samples"] = step
         return True
 
-    def _keep(self, lag_s: float = 0.0) -> None:
-        """Flushed first: what is killed between the two is told twice, not lost."""
-        self._call("flush")
+    def _keep(self, lag_s: float = 0.0) -> bool:
+        """Flushed first: what is killed between the two is told twice, not lost. False: it did not
+        keep what it took, and is to be told that again.
+        """
+        if not self.guard.call("flush"):
+            self._lose()
+            return False
         now = time.monotonic()
         if self.calls != self._unsure_calls or not lag_s:
             self._unsure_calls = self.calls
@@ -222,33 +255,9 @@ class Feed(threading.Thread):
         sure = [facts for at, facts in self._unsure if at <= now - lag_s]
         self._unsure = [(at, facts) for at, facts in self._unsure if at > now - lag_s]
         if sure:
-            with self._trying("trackers.json"):
-                self.kept.write(self.label, {**sure[-1], "failed": self.failed})
-
-    def _call(self, what: str, *facts: Any) -> bool:
-        """Did it go through? So does what a tracker has no method for."""
-        with self._trying(what):
-            if (call := getattr(self.tracker, what, None)) is not None:
-                call(*facts)
-            return True
-        return False
-
-    @contextlib.contextmanager
-    def _trying(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (
-            BaseException
-        ) as error:  # of any kind, raised in this thread: watching never stops training
-            said = " ".join(str(error).split())
-            self._failed(f"{what}: {type(error).__name__}: {without_secrets(said)[:200]}")
-
-    def _failed(self, why: str) -> None:
-        self.failed += 1
-        # Once a life: a server that is away for an hour fails three thousand times.
-        if not self.warned:
-            self.warned = True
-            self.trouble.append(f"{self.label}: {why}; the run goes on, it is still told")
+            with self.guard.trying("trackers.json"):
+                self.kept.write(self.label, {**sure[-1], "failed": self.guard.failed})
+        return True
 
 
 def pictured(player: str) -> bool:

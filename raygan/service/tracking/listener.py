@@ -44,7 +44,7 @@ class Tracking(Listener):
     def __init__(self, config: Config, folder: Path, data: Samples) -> None:
         kept, told = TrackerRecords(folder), Payload(config, folder)
         self.feeds = [
-            Feed(name, component.made(), told, kept, lambda x: drawn(x, data))
+            Feed(name, component.made, told, kept, lambda x: drawn(x, data))
             for name, component in trackers_of(config)
         ]
 
@@ -56,8 +56,9 @@ class Tracking(Listener):
     def tick(self, run: Running) -> None:
         """Each turn of the loop: the log is written by this thread alone."""
         for feed in self.feeds:
-            if feed.trouble:
-                run.log.warn("W211 tracker-failed", feed.trouble.pop())
+            feed.guard.watched()
+            if feed.guard.trouble:
+                run.log.warn("W211 tracker-failed", feed.guard.trouble.pop())
 
     def close(self) -> None:
         """The run has ended, and its files say how. They have CLOSE_S together to take that in."""
@@ -68,5 +69,17 @@ class Tracking(Listener):
         for feed in self.feeds:
             feed.join(max(0.0, until - time.monotonic()))
             late = f"{feed.label}: still busy after {CLOSE_S:g} s, and left alone"
-            for text in [*feed.trouble, *[late] * feed.is_alive()]:
+            last = late if feed.is_alive() else outcome(feed)
+            for text in [*feed.guard.trouble, *[last] * bool(last)]:
                 NOTES.warning("W211 tracker-failed: %s; %s", text, fate("W211"))
+
+
+def outcome(feed: Feed) -> str:
+    """What a tracker's failures in this life came to; "" for a single one, which is told."""
+    if (times := feed.guard.failed - feed.guard.before) <= 1:
+        return ""
+    if not feed.begun or feed.held:
+        what = "it lacks rows, and is told them when the run is gone on with"
+    else:
+        what = f"it refused {feed.left_out} rows" if feed.left_out else "it has all rows"
+    return f"{feed.label}: {times} calls failed; {what}"

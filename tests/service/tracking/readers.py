@@ -94,12 +94,13 @@ def wandb(run: Path) -> Read:
                     for i in record.history.item
                 }
                 steps.append(row["_step"])
-                _history(row, out)
+                history(row, out)
     assert steps == sorted(set(steps)), "the server takes no step of its own twice"
     return out
 
 
-def _history(row: dict[str, Any], out: Read) -> None:
+def history(row: dict[str, Any], out: Read) -> None:
+    """A row of W&B's."""
     player = next(key for key in row if key.endswith("/step")).removesuffix("/step")
     step = row[f"{player}/step"]
     for name, value in row.items():
@@ -109,14 +110,15 @@ def _history(row: dict[str, Any], out: Read) -> None:
             out.add(name, step, float(value))
 
 
-def mlflow(run: Path) -> Read:
-    """By its client."""
+def mlflow(run: Path, uri: str = "") -> Read:
+    """By its client; `uri`: of a server."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{run.absolute()}/mlflow/mlflow.db")
+    client = MlflowClient(tracking_uri=uri or f"sqlite:///{run.absolute()}/mlflow/mlflow.db")
+    mine = json.loads((run / "run.json").read_text())["id"]
     experiment = client.get_experiment_by_name("raygan")
     out = Read()
-    for found in client.search_runs([experiment.experiment_id]):
+    for found in client.search_runs([experiment.experiment_id], f"tags.`raygan.run` = '{mine}'"):
         number = found.info.run_id
         out.runs.add(number)
         for name in found.data.metrics:

@@ -1,8 +1,8 @@
 """The matrix of docs/trackers.md: four trackers x train, resume, kill, sweep, each with its real
 library, offline, and what it has kept read back.
 
-Trackio is not among the extras of the tests (it wants an older Pillow than the rest): its rows run
-where it is installed.
+Trackio is not among the extras of the tests (it wants an older Pillow than the rest): the gate runs
+its rows by themselves, with that Pillow. Online: `test_online.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ import yaml
 
 import raygan
 from raygan.service.runs.run import Run
+from raygan.service.tracking import feed as feeding
+from raygan.service.tracking.feed import Feed, TrackerRecords
+from raygan.service.tracking.listener import trackers_of
+from raygan.service.tracking.payload import Payload
 from tests.conftest import TINY
 from tests.service.tracking.readers import READERS, Points, there
 
@@ -215,3 +219,38 @@ def test_a_store_that_is_gone_is_told_all_again_and_that_is_said(tmp_path: Path)
         in done.stderr + (run / "events.jsonl").read_text()
     )
     same(READERS["mlflow"](run).scalars, told(run))
+
+
+@pytest.mark.skipif(not there("tensorboard"), reason="not installed")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_events_that_a_full_disk_did_not_take_are_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard writes in a thread of its own, which ends at the first error and stays away."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    run = raygan.train(None, run_dir=tmp_path, name="run", inline=True, **TINY)
+    config = run.config.model_copy(update={"track": ({"name": "tensorboard"},)})
+    ((label, component),) = trackers_of(config)
+    feed = Feed(
+        label, component.made, Payload(config, run.path), TrackerRecords(run.path), lambda x: None
+    )
+    write, written = RecordWriter.write, list[int]()
+
+    def full(self: Any, data: bytes) -> None:
+        written.append(len(data))
+        if 9 < len(written) < 60:
+            raise OSError(28, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(feeding, "AGAIN_S", 0.0)
+    monkeypatch.setattr(RecordWriter, "write", full)
+    for _ in range(8):
+        feed.look()
+    assert "No space left on device" in feed.guard.trouble[0]
+    written += [0] * 60
+    for _ in range(8):
+        feed.look()
+    feed.ended.set()
+    feed.run()
+    same(READERS["tensorboard"](run.path).scalars, told(run.path))

@@ -21,7 +21,8 @@ from raygan.service.runs.run import Run
 from raygan.service.tracking import feed as feeding
 from raygan.service.tracking import guarded as guarding
 from raygan.service.tracking import listener as listening
-from raygan.service.tracking.feed import Feed
+from raygan.service.tracking.feed import Feed, TrackerRecords
+from raygan.service.tracking.payload import Payload
 from raygan.trackers import base
 from tests.conftest import TINY
 

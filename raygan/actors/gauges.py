@@ -52,6 +52,8 @@ RUN = {
     "raygan_elapsed_seconds": "Seconds since the start.",
     "raygan_warnings": "Warnings so far.",
     "raygan_restarts": "Times that the run went back to a checkpoint.",
+    "raygan_kept_ratio": "Steps that still count, of those that were trained; 1: none twice.",
+    "raygan_notices": "Players whose machine or process was told to go (preemption).",
     "raygan_checkpoint_age_seconds": "Seconds since the last checkpoint.",
     "raygan_checkpoint_bytes": "Bytes of the last checkpoint.",
     "raygan_object_store_bytes": "Bytes in the cluster's object stores.",
@@ -72,6 +74,10 @@ class Gauges:
         self.roles: Roles = {}
         self.roster: frozenset[str] = frozenset()
         """Who takes part, as run.json says."""
+        self.trained: dict[str, float] = {}
+        """player -> steps that its rows tell of, those that were undone too."""
+        self.reached: dict[str, tuple[float, float]] = {}
+        """player -> the step before its first row, its step now."""
         self.gone: set[str] = set()
         """Who has left or was retired, as the events say."""
 
@@ -91,6 +97,8 @@ class Gauges:
         seconds = float(row.get("seconds", 0.0)) if row["kind"] == "train" else 0.0
         # the whole run's: also what somebody has done that has left since
         series.add("player_seconds", "", seconds)
+        if row["kind"] == "train":
+            self._count(player, float(row["step"]), float(row["steps"]))
         series.set("elapsed_seconds", "", row.get("elapsed", 0.0))
         # its last rows and scores may come after it has left
         if self._left(player):
@@ -116,6 +124,13 @@ class Gauges:
             if metric := headline(row):
                 series.set("score", player, row[metric])
 
+    def _count(self, player: str, step: float, steps: float) -> None:
+        """Of a round."""
+        self.trained[player] = self.trained.get(player, 0.0) + steps
+        begin, _ = self.reached.get(player, (step - steps, step))
+        # a member that joined may be back to before its first row
+        self.reached[player] = min(begin, step - steps), step
+
     def _event(self, event: Mapping[str, Any]) -> None:
         kind, series = event["kind"], self.series
         if kind == "swap":
@@ -124,6 +139,8 @@ class Gauges:
                 series.add("swap_bytes", move["player"], move["bytes"])
         elif kind == "death":
             series.add("deaths", event["player"], 1)
+        elif kind == "notice":
+            series.add("notices", "", 1)
         elif kind == "restart":
             series.add("restarts", "", 1)
         elif kind == "warning":
@@ -187,8 +204,11 @@ class Gauges:
             series.set("heartbeat_age_seconds", player, now - at)
             for name in ("swaps", "deaths", "bad_steps"):
                 series.add(name, player, 0.0)
-        for name in ("warnings", "restarts"):
+        for name in ("warnings", "restarts", "notices"):
             series.add(name, "", 0.0)
+        if trained := sum(self.trained.values()):
+            kept = sum(now - begin for begin, now in self.reached.values())
+            series.set("kept_ratio", "", kept / trained)
         done = [
             steps for player in self.heard if (steps := series.get("steps", player)) is not None
         ]

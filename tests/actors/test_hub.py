@@ -120,6 +120,23 @@ def test_nobody_is_dead_while_a_run_is_measured(monkeypatch: pytest.MonkeyPatch)
     assert h.files["run.json"] == info + b" ", "who looks on is told"
 
 
+def test_what_had_to_be_done_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
+    gauges = Gauges("run")
+    gauges.info(told("pair-00", "pair-01"))
+    gauges.beats({"pair-00": 0.1, "pair-01": 0.1})
+    # both to 100; back to 60; both to 100 again; one was told to go
+    for step, steps in ((100, 100), (80, 20), (100, 20)):
+        for player in ("pair-00", "pair-01"):
+            row = {"kind": "train", "player": player, "step": step, "steps": steps}
+            gauges.take("metrics.jsonl", row)
+    gauges.take("events.jsonl", {"kind": "notice", "player": "pair-01", "step": 100})
+    gauges.tick()
+    values = {n: v for (n, p), v in gauges.series.values.items() if not p}
+    assert values["raygan_kept_ratio"] == pytest.approx(100 / 140)
+    assert values["raygan_notices"] == 1
+
+
 def test_what_a_run_cost_counts_also_who_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Series, "_gauge", lambda self, name: Sink())
     gauges = Gauges("run")

@@ -107,6 +107,12 @@ FIRES = [
      "80% of the object store is in use."),
     ("RayganCheckpointOld", {"checkpoint_age_seconds|": "0+15x400"}, "60m", "61m", "",
      "r has had no checkpoint for 1h 1m 0s."),
+    ("RayganWorkLost", {"kept_ratio|": "1x20 0.6x60"}, "8m", "14m", "",
+     "40% of what r has trained was in vain: it went back to checkpoints."),
+    ("RayganPreempted", {"notices|": "0x100 1x20 4x100"}, "28m", "55m", "",
+     "4 players of r were told to go within an hour."),
+    ("RayganCostly", {"player_seconds|": "85000+15x200"}, "20m", "30m", "",
+     "r has cost 1d 0h 6m 40s of players' time."),
 ]  # fmt: skip
 
 

@@ -48,6 +48,9 @@ ONE_RUN = Dashboard("raygan", "raygan", (
     Panel("How often did somebody die?",
           "Deaths and hangs by player, and runs that went back to a checkpoint.",
           (by_player("deaths"), by_run("restarts", "{{run}} went back"))),
+    Panel("What was done in vain?",
+          "Share of the steps trained that still count, and players whose machine was told to go.",
+          (by_run("kept_ratio", "{{run}} kept"), by_run("notices", "{{run}} notices"))),
     Panel("Who is waiting?", "Share of a round that a player waited for others' versions.",
           (by_player("wait_ratio"),), "percentunit", 0.5),
     Panel("How fast does it go?", "Generator updates a second.", (by_player("steps_per_second"),)),
@@ -144,6 +147,14 @@ ALERTS = (
           0.7, 60, "W205", "{{ $value | humanizePercentage }} of the object store is in use."),
     Alert("RayganCheckpointOld", "max by (run) (ray_raygan_checkpoint_age_seconds)", 3600, 0,
           "W203", "{{ $labels.run }} has had no checkpoint for {{ $value | humanizeDuration }}."),
+    Alert("RayganWorkLost", "max by (run) (1 - ray_raygan_kept_ratio)", 0.2, 300, "W201",
+          "{{ $value | humanizePercentage }} of what {{ $labels.run }} has trained was in vain: it"
+          " went back to checkpoints."),
+    Alert("RayganPreempted", "max by (run) (clamp_min(delta(ray_raygan_notices[1h]), 0))", 2.5, 0,
+          "W201", "{{ $value | printf \"%.0f\" }} players of {{ $labels.run }} were told to go within an hour."),
+    # a day of players' time; what is much is the reader's to say
+    Alert("RayganCostly", "max by (run) (ray_raygan_player_seconds)", 86400, 0, "W204",
+          "{{ $labels.run }} has cost {{ $value | humanizeDuration }} of players' time."),
 )  # fmt: skip
 
 

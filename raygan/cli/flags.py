@@ -84,7 +84,6 @@ def help_of(verb: str, argv: Sequence[str]) -> str:
 
 def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
     """Flags, settings and plain arguments. Raises ConfigError."""
-    known = [*about.flags, *(top_level() if about.settings else [])]
     out = Arguments()
     queue = list(argv)
     while queue:
@@ -102,14 +101,9 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
             continue
         path = name.replace("-", "_")
         if flag is None and not (about.settings and path.partition(".")[0] in top_level()):
-            hint = did_you_mean(name, [k.replace("_", "-") for k in known])
-            raise ConfigError(f"no flag '--{name}'. {hint}")
+            raise no_flag(name, about)
         if not equals:
-            # A value may begin with one minus (--pair.lr-g -1 is refused for what it is), not with
-            # two.
-            if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
-                raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
-            value = queue.pop(0)
+            value = value_behind(name, queue)
         # an unset variable of a shell: a default in its place would be somebody else's wish
         if flag is not None and not value:
             raise ConfigError(f"--{name} is empty. Write --{name} VALUE, or leave it out.")
@@ -119,15 +113,33 @@ def split(verb: str, argv: Sequence[str], about: Verb) -> Arguments:
             out.lists.setdefault(name, []).append(value)
         else:
             out.options[name] = value
+    check_number(verb, out.positional, about)
+    return out
+
+
+def no_flag(name: str, about: Verb) -> ConfigError:
+    """The line for a flag that the verb does not have."""
+    known = [*about.flags, *(top_level() if about.settings else [])]
+    hint = did_you_mean(name, [k.replace("_", "-") for k in known])
+    return ConfigError(f"no flag '--{name}'. {hint}")
+
+
+def value_behind(name: str, queue: list[str]) -> str:
+    """Takes a flag's value off the queue. Raises ConfigError where there is none."""
+    # A value may begin with one minus (--pair.lr-g -1 is refused for what it is), not with two.
+    if not queue or (queue[0].startswith("--") and len(queue[0]) > 2):
+        raise ConfigError(f"--{name} needs a value. Write --{name} VALUE.")
+    return queue.pop(0)
+
+
+def check_number(verb: str, positional: Sequence[str], about: Verb) -> None:
+    """Raises ConfigError for more or fewer plain arguments than the verb takes."""
     least, most = about.plain
-    if not least <= len(out.positional) <= most:
+    if not least <= len(positional) <= most:
         extra = (
-            f"unexpected {out.positional[most]!r}"
-            if len(out.positional) > most
-            else "something is missing"
+            f"unexpected {positional[most]!r}" if len(positional) > most else "something is missing"
         )
         raise ConfigError(f"{extra}. Usage: {usage(verb)}")
-    return out
 
 
 def setting_value(path: str, text: str) -> Any:

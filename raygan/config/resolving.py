@@ -127,27 +127,11 @@ def resolve(
         values = merge(values, from_file(file), str(file), origins)
     # --data mnist before --data.path.
     for path, value in sorted((flags or {}).items(), key=lambda f: "." in f[0]):
-        values = merge(
-            values,
-            nested(
-                path, whole_flag(path, shorthand(value, path) if path == "data" else value, Path())
-            ),
-            "flag",
-            origins,
-        )
-    if isinstance(groups := values.get("pairs"), list | tuple) and origins.get(
-        "num_pairs", "preset"
-    ).startswith("preset"):
-        counts = [g.get("count", 1) for g in groups if isinstance(g, dict)]
-        if counts and all(isinstance(c, int) for c in counts):  # `pairs` says how many there are
-            values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
+        given = shorthand(value, path) if path == "data" else value
+        values = merge(values, nested(path, whole_flag(path, given, Path())), "flag", origins)
+    count_pairs(values, origins)
     config = validate(Config, values)
-    # Here, not at the top: entry points are looked up on the disk, which --help does without.
-    from raygan.own.installed import refuse_shadow
-
-    for kind in KINDS:
-        if (own := str(getattr(config, kind).get("name"))) in names(kind):
-            refuse_shadow(kind, own)
+    refuse_shadows(config)
     config.component("data")
     load_parts(config)
     for spec in config.listeners:
@@ -155,6 +139,27 @@ def resolve(
     for spec in config.track:
         load_component("tracker", spec)
     return Resolved(config=config, origins=origins)
+
+
+def count_pairs(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Sets `num_pairs` to what `pairs` adds up to, unless the user has set it."""
+    groups = values.get("pairs")
+    set_by_user = not origins.get("num_pairs", "preset").startswith("preset")
+    if set_by_user or not isinstance(groups, list | tuple):
+        return
+    counts = [g.get("count", 1) for g in groups if isinstance(g, dict)]
+    if counts and all(isinstance(c, int) for c in counts):
+        values["num_pairs"], origins["num_pairs"] = sum(counts), origins.get("pairs", "pairs")
+
+
+def refuse_shadows(config: Config) -> None:
+    """Raises ConfigError for a component that an installed package has under the same name."""
+    # Here, not at the top: entry points are looked up on the disk, which --help does without.
+    from raygan.own.installed import refuse_shadow
+
+    for kind in KINDS:
+        if (own := str(getattr(config, kind).get("name"))) in names(kind):
+            refuse_shadow(kind, own)
 
 
 def nested(path: str, value: object) -> dict[str, Any]:

@@ -65,16 +65,10 @@ def write_checkpoint(
     """
     storage = journal.storage
     journal.fence()
-    there, known = storage.list(FOLDER), {e.folder for e in journal.index}
-    # of attempts that were cut short; by the fence above they are not somebody else's
-    for name in storage.unfinished(FOLDER):
-        if name not in known:  # a store may list a folder before its manifest
-            storage.remove(f"{FOLDER}/{name}")
-    taken = {*there, *known}
-    stem = f"{checkpoint.step:08d}"
-    free = (n for n in chain([stem], (f"{stem}-{i}" for i in count(2))) if n not in taken)
-    # asked, too: a link is not listed, and takes its name
-    name = next(n for n in free if not storage.exists(f"{FOLDER}/{n}"))
+    there, known = set(storage.list(FOLDER)), {e.folder for e in journal.index}
+    _clear_unfinished(storage, known)
+    taken = there | known
+    name = _free_name(storage, checkpoint.step, taken)
     try:
         folder, manifest = _put(journal, checkpoint, f"{FOLDER}/{name}")
         name = folder.removeprefix(f"{FOLDER}/")
@@ -92,13 +86,36 @@ def write_checkpoint(
         # another error
         journal.fence()
         raise
-    # renamed and never recorded: this one stands in their place. After the record: a kill before
-    # leaves them where they are, and they never counted
-    for orphan in taken - {e.folder for e in journal.index}:
-        if (found := NAME.fullmatch(orphan)) and int(found[1]) == checkpoint.step:
-            with contextlib.suppress(OSError):
-                storage.remove(f"{FOLDER}/{orphan}")
+    _clear_unrecorded(journal, checkpoint.step, taken)
     return replace(checkpoint, entry=entry)
+
+
+def _clear_unfinished(storage: Storage, known: Collection[str]) -> None:
+    """Attempts that were cut short; by the fence they are not somebody else's."""
+    for name in storage.unfinished(FOLDER):
+        if name not in known:  # a store may list a folder before its manifest
+            storage.remove(f"{FOLDER}/{name}")
+
+
+def _free_name(storage: Storage, step: int, taken: Collection[str]) -> str:
+    """The step, numbered where that is taken."""
+    numbered = chain([f"{step:08d}"], (f"{step:08d}-{i}" for i in count(2)))
+    # asked, too: a link is not listed, and takes its name
+    return next(
+        name for name in numbered if name not in taken and not storage.exists(f"{FOLDER}/{name}")
+    )
+
+
+def _clear_unrecorded(journal: Journal, step: int, taken: Collection[str]) -> None:
+    """Checkpoints of this step that were renamed and never recorded: the one that is stands in
+    their place. After its record: a kill before leaves them where they are, and they never counted.
+    """
+    recorded = {e.folder for e in journal.index}
+    for orphan in taken:
+        found = NAME.fullmatch(orphan)
+        if orphan not in recorded and found and int(found[1]) == step:
+            with contextlib.suppress(OSError):
+                journal.storage.remove(f"{FOLDER}/{orphan}")
 
 
 def _put(journal: Journal, checkpoint: Checkpoint, folder: str) -> tuple[str, bytes]:
@@ -147,19 +164,41 @@ def read_checkpoint(
     storage, folder = as_storage(where), f"{FOLDER}/{name}" if name else name_of(step)
     if not storage.exists(folder):
         raise CheckpointError(f"checkpoint {folder}: it was committed, and is gone.")
+    told = _manifest(storage, folder, step, manifest_sha)
+    # a part that no manifest names was put there by somebody else
+    there = {n for n in storage.list(folder) if n != "manifest.json"}
+    if foreign := sorted(there - {f"{p}.safetensors" for p in told.parts}):
+        raise CheckpointError(f"checkpoint {folder}: {foreign[0]} is not in its manifest.")
+    parts, steps = {}, {}
+    for player, entry in told.parts.items():
+        parts[player], steps[player] = _part(storage, folder, player, entry)
+    mine = Entry(step, folder.removeprefix(f"{FOLDER}/"), told.sha256)
+    return Checkpoint(step, parts, steps, told.extra, mine)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a checkpoint says of itself."""
+
+    sha256: str
+    parts: dict[str, Any]
+    """player -> its part's SHA-256 and step."""
+    extra: dict[str, Any]
+
+
+def _manifest(storage: Storage, folder: str, step: int, expected: str | None) -> _Manifest:
+    """A checkpoint's, read and checked. Raises CheckpointError."""
     try:
         raw = storage.read(f"{folder}/manifest.json")
+        sha256 = hashlib.sha256(raw).hexdigest()
         # checked before it is parsed: it names the files that are read next
-        if manifest_sha is not None and hashlib.sha256(raw).hexdigest() != manifest_sha:
+        if expected is not None and sha256 != expected:
             raise CheckpointError(
                 f"checkpoint {folder}: its manifest is not the one that the journal names."
             )
         manifest = json.loads(raw)
-        version, listed, extra = (
-            manifest["format"],
-            dict(manifest["parts"]),
-            manifest.get("extra", {}),
-        )
+        version = manifest["format"]
+        found = _Manifest(sha256, dict(manifest["parts"]), manifest.get("extra", {}))
         if int(manifest["step"]) != step:
             raise CheckpointError(
                 f"checkpoint {folder}: it is of step {manifest['step']}, under another's name."
@@ -170,30 +209,27 @@ def read_checkpoint(
         ) from None
     if version != FORMAT:
         raise CheckpointError(f"checkpoint {folder}: format {version}, this raygan reads {FORMAT}.")
-    # a part that no manifest names was put there by somebody else
-    there = {n for n in storage.list(folder) if n != "manifest.json"}
-    if foreign := sorted(there - {f"{p}.safetensors" for p in listed}):
-        raise CheckpointError(f"checkpoint {folder}: {foreign[0]} is not in its manifest.")
-    parts, steps = {}, {}
-    for player, entry in listed.items():
-        file = f"{player}.safetensors"
-        try:
-            # a name leads to a file: one with a slash would lead out of the run folder
-            if not PLAYER.fullmatch(player):
-                raise CheckpointError(f"checkpoint {folder}: {player!r} is no player's name.")
-            part = storage.read(f"{folder}/{file}")
-            expected, steps[player] = str(entry["sha256"]), int(entry["step"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"checkpoint {folder}: part {file} cannot be read ({_reason(error)})."
-            ) from None
-        if hashlib.sha256(part).hexdigest() != expected:
-            raise CheckpointError(
-                f"checkpoint {folder}: part {file} is damaged (its SHA-256 is not the manifest's)."
-            )
-        parts[player] = part
-    entry = Entry(step, folder.removeprefix(f"{FOLDER}/"), hashlib.sha256(raw).hexdigest())
-    return Checkpoint(step, parts, steps, extra, entry)
+    return found
+
+
+def _part(storage: Storage, folder: str, player: str, entry: Any) -> tuple[bytes, int]:
+    """(a player's packed state, its step), as the manifest's entry says. Raises CheckpointError."""
+    file = f"{player}.safetensors"
+    try:
+        # a name leads to a file: one with a slash would lead out of the run folder
+        if not PLAYER.fullmatch(player):
+            raise CheckpointError(f"checkpoint {folder}: {player!r} is no player's name.")
+        part = storage.read(f"{folder}/{file}")
+        expected, step = str(entry["sha256"]), int(entry["step"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"checkpoint {folder}: part {file} cannot be read ({_reason(error)})."
+        ) from None
+    if hashlib.sha256(part).hexdigest() != expected:
+        raise CheckpointError(
+            f"checkpoint {folder}: part {file} is damaged (its SHA-256 is not the manifest's)."
+        )
+    return part, step
 
 
 def newest_valid(where: Path | Storage) -> tuple[Checkpoint | None, list[str]]:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,39 +212,49 @@ def find_run(path: str | Path) -> Path:
     # os.path: it never fails, whoever's home it is
     folder = Path(os.path.expanduser(on_disk(path)))  # noqa: PTH111
     bare = str(path) == folder.name and folder.name not in ("", ".", "..")
-    for place in [folder, Path(RUNS) / folder] if bare else [folder]:
-        if _is_run(place):
-            refuse_newer(place)
-            return place
-    around = [Path(RUNS), Path()] if bare else [folder.parent]
-    there = [
+    found = next(filter(_is_run, [folder, Path(RUNS) / folder] if bare else [folder]), None)
+    if found is None:
+        around = _runs_in([Path(RUNS), Path()] if bare else [folder.parent])
+        begun = [p for p in around if bare and p.name.startswith(folder.name)]
+        if len(begun) != 1:
+            raise _no_run(path, folder, around, begun)
+        found = begun[0]
+    refuse_newer(found)
+    return found
+
+
+def _runs_in(parents: Iterable[Path]) -> list[Path]:
+    """The runs that lie in these folders."""
+    return [
         p.parent
-        for parent in around
+        for parent in parents
         if os.path.isdir(parent)  # noqa: PTH112
         for p in parent.glob("[!.]*/run.json")
     ]
-    begun = [p for p in there if bare and p.name.startswith(folder.name)]
-    if len(begun) == 1:
-        refuse_newer(begun[0])
-        return begun[0]
+
+
+def _no_run(
+    path: str | Path, folder: Path, around: Sequence[Path], begun: Sequence[Path]
+) -> ConfigError:
+    """The line for what is no run's name. around: runs where it would lie; begun: those of them
+    whose names begin so.
+    """
     if begun:
         names = sorted(p.name for p in begun)
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise ConfigError(
+        return ConfigError(
             f"run {str(path)!r}: {len(begun)} runs begin like this: {shown}. Write more of the"
             " name."
         )
     if is_export(folder):
-        raise ConfigError(
+        return ConfigError(
             f"run {str(path)!r} is an export, and no run folder. `raygan serve` and"
             " raygan.load(...) take it; for all else name the run that it was made of."
         )
-    hint = (
-        did_you_mean(folder.name, [p.name for p in there])
-        if there
-        else "`raygan runs` lists the runs."
-    )
-    raise ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
+    hint = "`raygan runs` lists the runs."
+    if around:
+        hint = did_you_mean(folder.name, [p.name for p in around])
+    return ConfigError(f"run {str(path)!r} is not a run folder (it has no run.json). {hint}")
 
 
 def is_export(folder: str | Path) -> bool:

@@ -188,8 +188,7 @@ def host_all(
         ]
     began = time.perf_counter()
     for order in orders:
-        if order.forget_before:
-            board.forget(order.player, order.forget_before)
+        forget(order, board)
     # of short rounds the copy would cost more than a repeat saves (MIN_ROUND)
     put_back = pack.snapshot() if rollbacks and orders[0].steps >= MIN_ROUND else None
     try:
@@ -210,6 +209,12 @@ def host_all(
     return [{**report, "seconds": share} for report in reports]
 
 
+def forget(order: Train, board: Board) -> None:
+    """Drop what nobody reads any more, as the order says."""
+    if order.forget_before:
+        board.forget(order.player, order.forget_before)
+
+
 def host(
     player: Player,
     order: Train,
@@ -225,14 +230,14 @@ def host(
     help.
     """
     began = time.perf_counter()
-    if order.forget_before:
-        board.forget(order.player, order.forget_before)
+    forget(order, board)
     noted = None if recording is None else Noted(board, player, recording)
+    shelves = noted or board
     good = player.state() if rollbacks and player.can_undo and order.steps >= MIN_ROUND else None
     undone = 0
     while True:
         try:
-            report = player.train(order.steps, noted or board)
+            report = player.train(order.steps, shelves)
             if good is not None:
                 player.check()
             break
@@ -242,7 +247,7 @@ def host(
             undone += 1
             # another turn has other random numbers: the same ones would lead to the same NaN
             # (decision 23)
-            player.undo({**good, "turn": int(str(good.get("turn", 0))) + undone}, noted or board)
+            player.undo({**good, "turn": int(str(good.get("turn", 0))) + undone}, shelves)
     if noted is not None:
         noted.recording.read(noted, again or undone > 0)
     return {

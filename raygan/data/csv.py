@@ -94,12 +94,7 @@ class Csv(TableComponent):
         )
         first = list(map(unspaced, top.column_names))
         first[0] = uncommented(first[0])
-        names = self.header if self.header is not None else has_names(self.where, first, top)
-        if names and not len(top):
-            raise DataError(
-                f"{self.where} holds names only ({', '.join(first[:20])}). Check the file."
-            )
-        record.convert("first row taken as names" if names else "first row taken as a sample")
+        names = self._is_named(first, top, record)
         if not names and mark == ",":
             self._check_commas(lines)
         form = Form(path, mark, block, names, before + leading(start))
@@ -125,6 +120,16 @@ class Csv(TableComponent):
             if not is_text(values.type):
                 check_names(self.where, values, text([name]).column(name))
         return exact(found, text), names
+
+    def _is_named(self, first: list[str], below: Any, record: Record) -> bool:
+        """Is it of names? Raises DataError where nothing follows them, and where it is not sure."""
+        found = self.header if self.header is not None else has_names(self.where, first, below)
+        if found and not len(below):
+            raise DataError(
+                f"{self.where} holds names only ({', '.join(first[:20])}). Check the file."
+            )
+        record.convert("first row taken as names" if found else "first row taken as a sample")
+        return found
 
     def _lines(self, start: bytes) -> list[bytes]:
         """Those that are not blank."""

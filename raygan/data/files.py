@@ -173,14 +173,10 @@ def pictures_of(
                 raise DataError(broken_line(what, error, broken)) from None
             record.skip("pictures that cannot be read", name)
             continue
-        # one by one, so that they go with pictures of 8 bits
         if picture.dtype == np.uint16 and scale == "auto":
-            # whether that was right is known when all have been seen
+            # whether 8 bits are right is known when all have been seen
             deepest = max(deepest, int(picture.max()))
-            picture = in_bytes(picture, DEEP)
-            notes.append("16 bit scaled to 8")
-        if picture.dtype == np.uint16 and scale == "bytes" and picture.max() <= 255:
-            picture = picture.astype(np.uint8)
+        picture = in_eight_bits(picture, scale, notes.append)
         if picture.dtype.kind == "f" and not np.isfinite(picture).all():
             raise DataError(f"{what} holds numbers that are NaN or infinite. Fill them.")
         if picture.dtype == np.uint16 and settings.size:
@@ -196,6 +192,17 @@ def pictures_of(
         yield picture
     if 0 < deepest <= DEEP_FOR_CERTAIN:
         raise asked(where, np.dtype(np.uint16), Facts(0, deepest, whole=True))
+
+
+def in_eight_bits(picture: Array, scale: Scale, note: Callable[[str], None]) -> Array:
+    """16 bit as 8, where `scale` leaves that open, or where they hold no more."""
+    if picture.dtype != np.uint16:
+        return picture
+    if scale == "auto":
+        # one by one, so that they go with pictures of 8 bits
+        note("16 bit scaled to 8")
+        return in_bytes(picture, DEEP)
+    return picture.astype(np.uint8) if scale == "bytes" and picture.max() <= 255 else picture
 
 
 def stacked(pictures: Iterator[Array]) -> Iterator[Array]:

@@ -10,8 +10,8 @@ no values, and no letters either                  asked for    2020-01-01 or 0-1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,38 +36,77 @@ FAR, FEW = 3.0, 5
 """Spans of a column beyond it, of so many rows at least."""
 
 
+class Cell(NamedTuple):
+    """One of the first row."""
+
+    text: str
+    column: Any
+    """The pyarrow column below it."""
+
+    @property
+    def is_typed(self) -> bool:
+        """Do the cells below tell a type, which text and nulls do not?"""
+        import pyarrow.types as types
+
+        return not (is_text(self.column.type) or types.is_null(self.column.type))
+
+    @property
+    def fits(self) -> bool:
+        """Could it stand in the column below?"""
+        return is_value(self.text, self.column.type)
+
+    @property
+    def is_name(self) -> bool:
+        """Is it a word, and no value of the column below?"""
+        return not self.fits and any(map(str.isalpha, self.text))
+
+    @property
+    def is_sample(self) -> bool:
+        """Text that stands below as well is no name, nor is a number with a decimal comma."""
+        if not (is_text(self.column.type) and self.text):
+            return False
+        return bool(COMMA.fullmatch(self.text)) or self.text in self.column.to_pylist()
+
+    @property
+    def is_number(self) -> bool:
+        """Is it a number over numbers?"""
+        return is_number(self.column.type, with_bool=False) and is_finite(self.text)
+
+
 def has_names(where: str, first: list[str], below: Any) -> bool:
     """Are the cells of the first row names? `below`: a pyarrow table of the rows after it, all of
     them or the first thousands. Raises DataError where it cannot be told.
     """
-    import pyarrow.types as types
-
-    columns = [below.column(i) for i in range(len(first))]
-    told = [(cell.strip(), c) for cell, c in zip(first, columns, strict=True)]
-    typed = [(cell, c) for cell, c in told if not (is_text(c.type) or types.is_null(c.type))]
-    if any(not is_value(cell, c.type) and any(map(str.isalpha, cell)) for cell, c in typed):
+    cells = [Cell(text.strip(), below.column(i)) for i, text in enumerate(first)]
+    typed = [cell for cell in cells if cell.is_typed]
+    if any(cell.is_name for cell in typed):
         return True
     if not len(below):
         return not any(map(is_numeral, first))
-    # text that stands below as well is no name, nor is a number with a decimal comma
-    text = [(cell, c) for cell, c in told if is_text(c.type) and cell]
-    if any(COMMA.fullmatch(cell) or cell in c.to_pylist() for cell, c in text):
+    if any(cell.is_sample for cell in cells):
         return False
-    filled = [(cell, c) for cell, c in typed if cell]
+    filled = [cell for cell in typed if cell.text]
     if not filled:
         return not typed
-    if not any(is_value(cell, c.type) for cell, c in filled):
-        raise unsure(where, first)
-    if not all(is_number(c.type, with_bool=False) and is_finite(cell) for cell, c in filled):
-        return False
-    top = np.array([[float(cell) for cell, _ in filled]])
-    rest = np.stack([c.to_numpy().astype(np.float64) for _, c in filled], 1)
-    # 1.0 on top of fractions is written as they are
-    written_whole = all(cell.lstrip("+-").isdecimal() for cell, _ in filled)
-    kinds = AS_NAMES if written_whole else AS_FRACTIONS
-    if far(top, rest) or any(like(top)[0] and like(rest).mean() < RARE for like in kinds):
+    if may_be_names(filled):
         raise unsure(where, first)
     return False
+
+
+def may_be_names(filled: Sequence[Cell]) -> bool:
+    """No word tells: may these be names all the same? No values of their columns, or numbers that
+    no row below is like.
+    """
+    if not any(cell.fits for cell in filled):
+        return True
+    if not all(cell.is_number for cell in filled):
+        return False
+    top = np.array([[float(cell.text) for cell in filled]])
+    rest = np.stack([cell.column.to_numpy().astype(np.float64) for cell in filled], 1)
+    # 1.0 on top of fractions is written as they are
+    written_whole = all(cell.text.lstrip("+-").isdecimal() for cell in filled)
+    kinds = AS_NAMES if written_whole else AS_FRACTIONS
+    return far(top, rest) or any(like(top)[0] and like(rest).mean() < RARE for like in kinds)
 
 
 def unsure(where: str, first: list[str]) -> DataError:

@@ -92,9 +92,7 @@ def beside_fractions(found: Kinds, inner: list[Kinds | None], first: Array) -> s
 
 def beside_pictures(found: Kinds, inner: list[Kinds | None], first: Array) -> str:
     """The same of flat pictures: of bytes, or of fewer bits."""
-    pixels = len(inner) + 1
-    sides = [(c, math.isqrt(pixels // c)) for c in SURE if pixels > FEW_COLUMNS]
-    shape = next((f"{c}x{side}x{side}" for c, side in sides if c * side * side == pixels), "")
+    shape = square(len(inner) + 1)
     if not shape or (first % 1 != 0).any() or first.min() < 0 or first.max() > BYTE:
         return ""
     # pictures of one class only; a margin of theirs is 0
@@ -102,6 +100,16 @@ def beside_pictures(found: Kinds, inner: list[Kinds | None], first: Array) -> st
     like = [k for k in inner if k and k.counted and len(k.values) == len(found.values)]
     alone = found.counted and len(like) <= ALIKE * len(inner)
     return f"flat pictures {shape}" if lone or alone else ""
+
+
+def square(pixels: int) -> str:
+    """The shape of a square picture of so many numbers; "" where there is none.
+
+    >>> square(784), square(192), square(20)
+    ('1x28x28', '3x8x8', '')
+    """
+    sides = [(c, math.isqrt(pixels // c)) for c in SURE if pixels > FEW_COLUMNS]
+    return next((f"{c}x{side}x{side}" for c, side in sides if c * side * side == pixels), "")
 
 
 def kinds_at(rows: Rows, columns: tuple[int, ...]) -> dict[int, Kinds]:

@@ -28,13 +28,37 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
     """The class of each of `count` samples, from labels (N,), (N, 1), or one-hot (N, K). Raises
     DataError for all else.
     """
-    array = np.asarray(values)
+    array = in_one_column(what, np.asarray(values), record)
+    check_classes(where, what, array, count)
+    out = [class_name(v) for v in array.tolist()]
+    if blank := [i for i, c in enumerate(out) if not c.strip()]:
+        raise DataError(
+            f"{where}: labels {what!r} hold {len(blank):,} blanks, the first of sample {blank[0]}."
+            " Fill or remove them."
+        )
+    # a column of ids, taken for classes, would make parts and coverage meaningless without a word
+    if len(found := set(out)) > MANY:
+        raise DataError(
+            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are"
+            " classes. Set data.labels."
+        )
+    record.labels = f"{what}, {spoken_classes(out)}"
+    return out
+
+
+def in_one_column(what: str, array: Array, record: Record) -> Array:
+    """(N, 1), or one-hot (N, K), as (N,)."""
     if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+        return array[:, 0]
     # as they come from other frameworks; two columns that are not one-hot are no classes
     if array.ndim == 2 and array.shape[1] > 1 and is_one_hot(array):
         record.convert(f"one-hot labels {what} taken as classes", len(array))
-        array = array.argmax(1)
+        return np.asarray(array.argmax(1))
+    return array
+
+
+def check_classes(where: str, what: str, array: Array, count: int) -> None:
+    """Raises DataError for what is not one whole number or name for each of `count` samples."""
     if array.ndim != 1 or len(array) != count:
         raise DataError(
             f"{where}: labels {what!r} have shape {array.shape}, and there are {count:,} samples."
@@ -51,20 +75,6 @@ def as_classes(where: str, what: str, values: Array, count: int, record: Record)
             f"{where}: labels {what!r} hold {array.dtype}. Set data.labels to numbers or names of"
             " classes."
         )
-    out = [class_name(v) for v in array.tolist()]
-    if blank := [i for i, c in enumerate(out) if not c.strip()]:
-        raise DataError(
-            f"{where}: labels {what!r} hold {len(blank):,} blanks, the first of sample {blank[0]}."
-            " Fill or remove them."
-        )
-    # a column of ids, taken for classes, would make parts and coverage meaningless without a word
-    if len(found := set(out)) > MANY:
-        raise DataError(
-            f"{where}: labels {what!r} hold {len(found):,} different values, at most {MANY:,} are"
-            " classes. Set data.labels."
-        )
-    record.labels = f"{what}, {spoken_classes(out)}"
-    return out
 
 
 def class_name(value: object) -> str:

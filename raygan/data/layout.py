@@ -32,37 +32,53 @@ def arranged(where: str, rows: Rows, layout: str | None) -> tuple[Rows, str]:
     """
     if layout is not None:
         return given(where, rows, layout), f"(data.layout: {layout})"
-    if rows.ndim == 1:
-        return rows.reshaped(1), "taken as one column"
-    if rows.ndim == 2:
-        if guesses := flat_pictures(where, rows):
-            raise ask(where, rows, f"flat pictures {guesses[0]}", *guesses, "points")
-        return rows, "a row a sample"
-    if rows.ndim == 3:
-        if guesses := flat_pictures(where, rows):
-            raise ask(where, rows, f"flat pictures {guesses[0]}", *guesses, "points")
-        # bytes or booleans in three dimensions are pictures; floats may be series, volumes,
-        # anything
-        if rows.dtype.kind not in "bu":
-            raise ask(where, rows, "grey pictures", "NHW", "points")
-        # one picture with its channels, or a series: pictures are rather square than so narrow
-        short, longer, _ = sorted(rows.shape)
-        if 0 < short <= FEW < longer:
-            raise ask(where, rows, "one picture in colours, or series", "points", "NHW")
-        return rows.reshaped(1, *rows.shape[1:]), "grey"
-    if rows.ndim == 4:
-        first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
-        # 1 or 3 at one end and not at the other: no other reading is possible
-        if first and not last:
-            return rows, "channels first"
-        if last and not first:
-            return rows.seen(channels_first), "channels last"
-        guess = "NHWC" if rows.shape[3] < min(rows.shape[1:3]) else "NCHW"
-        raise ask(where, rows, f"pictures {guess}", guess, "NHWC" if guess == "NCHW" else "NCHW")
-    raise DataError(
-        f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or"
-        " pictures (N, H, W), (N, H, W, C), (N, C, H, W). Save it so, or set data.layout: points."
-    )
+    if rows.ndim not in BY_AXES:
+        raise DataError(
+            f"{where} holds {rows.dtype} of shape {rows.shape}; needed are numbers (N, features) or"
+            " pictures (N, H, W), (N, H, W, C), (N, C, H, W). Save it so, or set data.layout:"
+            " points."
+        )
+    return BY_AXES[rows.ndim](where, rows)
+
+
+def one_column(where: str, rows: Rows) -> tuple[Rows, str]:
+    """(N,)."""
+    return rows.reshaped(1), "taken as one column"
+
+
+def points(where: str, rows: Rows) -> tuple[Rows, str]:
+    """(N, features)."""
+    refuse_flat(where, rows)
+    return rows, "a row a sample"
+
+
+def grey(where: str, rows: Rows) -> tuple[Rows, str]:
+    """(N, H, W)."""
+    refuse_flat(where, rows)
+    # bytes or booleans in three dimensions are pictures; floats may be series, volumes, anything
+    if rows.dtype.kind not in "bu":
+        raise ask(where, rows, "grey pictures", "NHW", "points")
+    # one picture with its channels, or a series: pictures are rather square than so narrow
+    short, longer, _ = sorted(rows.shape)
+    if 0 < short <= FEW < longer:
+        raise ask(where, rows, "one picture in colours, or series", "points", "NHW")
+    return rows.reshaped(1, *rows.shape[1:]), "grey"
+
+
+def with_channels(where: str, rows: Rows) -> tuple[Rows, str]:
+    """(N, C, H, W), or (N, H, W, C)."""
+    first, last = rows.shape[1] in SURE, rows.shape[3] in SURE
+    # 1 or 3 at one end and not at the other: no other reading is possible
+    if first and not last:
+        return rows, "channels first"
+    if last and not first:
+        return rows.seen(channels_first), "channels last"
+    guess, other = ("NHWC", "NCHW") if rows.shape[3] < min(rows.shape[1:3]) else ("NCHW", "NHWC")
+    raise ask(where, rows, f"pictures {guess}", guess, other)
+
+
+BY_AXES = {1: one_column, 2: points, 3: grey, 4: with_channels}
+"""How an array is read by the number of its axes; each raises DataError where that is not sure."""
 
 
 def channels_first(array: Array) -> Array:
@@ -113,6 +129,12 @@ def is_flattened(sample: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
     return math.prod(sample) == math.prod(sizes) and ends <= known
 
 
+def refuse_flat(where: str, rows: Rows) -> None:
+    """Raises DataError for what may be flat pictures."""
+    if guesses := flat_pictures(where, rows):
+        raise ask(where, rows, f"flat pictures {guesses[0]}", *guesses, "points")
+
+
 def flat_pictures(where: str, rows: Rows) -> list[str]:
     """CxHxW or HxWxC of bytes in rows, or CxHxW of a row a channel, that may be square pictures,
     the likelier one first; [] for none.
@@ -120,22 +142,32 @@ def flat_pictures(where: str, rows: Rows) -> list[str]:
     columns = math.prod(rows.shape[1:])
     if columns <= FEW_COLUMNS or rows.dtype.kind not in "uif" or not len(rows):
         return []
-    for c in SURE:
-        # 784 columns of bytes are 28 x 28 to everybody but a program: it asks
-        side = math.isqrt(columns // c)
-        forms = [(c, side, side), (side, side, c)][: 1 if c == 1 or rows.ndim > 2 else 2]
-        forms = [form for form in forms if is_flattened(rows.shape[1:], form)]
-        if c * side * side != columns or not forms:
-            continue
-        # of what has rows and columns already, nothing is flat but what has a row a channel
-        if rows.ndim == 3 and not {c, 1} & set(rows.shape[1:]):
-            continue
-        if rows.dtype == np.uint8 or facts(where, rows).like_bytes:
+    for channels in SURE:
+        forms = square_forms(channels, rows.shape[1:])
+        if forms and (rows.dtype == np.uint8 or facts(where, rows).like_bytes):
             some = next(iter(rows.parts()))[:LOOKED_AT].astype(np.float64)
             if len(forms) > 1 and roughness(some, forms[1]) < CLEARLY * roughness(some, forms[0]):
                 forms.reverse()
             return ["x".join(map(str, form)) for form in forms]
     return []
+
+
+def square_forms(channels: int, sample: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """(C, H, W) and (H, W, C) of square pictures that may have become such samples.
+
+    >>> square_forms(3, (192,)), square_forms(3, (3, 64)), square_forms(3, (8, 24))
+    ([(3, 8, 8), (8, 8, 3)], [(3, 8, 8)], [])
+    """
+    # 784 columns of bytes are 28 x 28 to everybody but a program: it asks
+    side = math.isqrt(math.prod(sample) // channels)
+    if channels * side * side != math.prod(sample):
+        return []
+    # of what has rows and columns already, nothing is flat but what has a row a channel
+    if len(sample) > 1 and not {channels, 1} & set(sample):
+        return []
+    first, last = (channels, side, side), (side, side, channels)
+    forms = [first] if channels == 1 or len(sample) > 1 else [first, last]
+    return [form for form in forms if is_flattened(sample, form)]
 
 
 def roughness(rows: Array, form: tuple[int, int, int]) -> float:

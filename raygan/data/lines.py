@@ -117,12 +117,14 @@ def fractions(lines: list[bytes]) -> bool:
     digits = {len(part) for _, part in found}
     if len(digits) > 1 or len(found) < 2 or len(set(found)) == 1:
         return False
-    if digits == {1}:
-        # digits beside digits are no numbers with a comma more than they are digits
-        parts = {part for _, part in found}
-        return len(parts) >= DIGITS and any(len(whole.strip("-+")) > 1 for whole, _ in found)
     # of many fractions one would begin with a 0
-    return len(found) < SURE
+    return are_tenths(found) if digits == {1} else len(found) < SURE
+
+
+def are_tenths(pairs: list[tuple[str, str]]) -> bool:
+    """Digits beside digits are no numbers with a comma more than they are digits."""
+    behind = {part for _, part in pairs}
+    return len(behind) >= DIGITS and any(len(whole.strip("-+")) > 1 for whole, _ in pairs)
 
 
 def blank_lines(path: Path) -> tuple[bool, int]:

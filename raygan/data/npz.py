@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,22 +81,10 @@ class Npz(FileComponent, ArraySettings, Fitting):
             return npy_rows(path), (
                 None if self.labels is None else lone_array(beside(self.name, path, self.labels))
             )
-        outside = self.labels is not None and self.labels.endswith(".npy")
         # a pickle in an archive would run whatever its author has written
         with np.load(path, allow_pickle=False) as archive:
-            where, there = (
-                f"data.{self.name}: {path}",
-                [n for n in archive.files if n != self.labels],
-            )
-            if self.labels in (None, self.key) or outside:
-                there = archive.files
-            elif self.labels not in archive.files:
-                raise DataError(
-                    f"{where}: no labels {self.labels!r}. It holds: {listed(archive.files)}."
-                )
-            # only the last one of a name can be read: nobody asked for it rather than the others
-            if twice := [n for n, times in Counter(archive.files).items() if times > 1]:
-                raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
+            where = f"data.{self.name}: {path}"
+            there = self._candidates(where, archive.files)
             shapes = {name: stored(archive.zip, name).shape for name in there}
             key = one_of(where, shapes, self.key)
             check_dense(where, key, there)
@@ -106,10 +94,27 @@ class Npz(FileComponent, ArraySettings, Fitting):
             samples = member(path, archive, key)
             if self.labels is None:
                 return samples, None
-            if outside:
+            if self._labels_apart:
                 return samples, lone_array(beside(self.name, path, self.labels))
             entry(path, archive.zip, self.labels)
             return samples, archive[self.labels]
+
+    @property
+    def _labels_apart(self) -> bool:
+        """Do they lie in a file of their own, beside the archive?"""
+        return self.labels is not None and self.labels.endswith(".npy")
+
+    def _candidates(self, where: str, held: list[str]) -> list[str]:
+        """Which of an archive's arrays may be the samples. Raises DataError for labels that are not
+        among them, and for a name that two have.
+        """
+        labelled = self.labels not in (None, self.key) and not self._labels_apart
+        if labelled and self.labels not in held:
+            raise DataError(f"{where}: no labels {self.labels!r}. It holds: {listed(held)}.")
+        # only the last one of a name can be read: nobody asked for it rather than the others
+        if twice := [n for n, times in Counter(held).items() if times > 1]:
+            raise DataError(f"{where} holds {twice[0]} twice. Save it anew.")
+        return [n for n in held if n != self.labels] if labelled else held
 
 
 def lone_array(path: Path) -> Array:
@@ -212,6 +217,55 @@ def damaged(path: Path, error: Exception) -> DataError:
     return kind(f"data.npz: {path} cannot be read ({why}). Save it with numpy.savez.")
 
 
+@dataclass(frozen=True)
+class Unasked:
+    """Arrays by their shapes, of which nobody has said which one holds the samples."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def alike(self) -> bool:
+        """May they be a list, each a sample?"""
+        return len(self.shapes) >= LIST and len(set(self.shapes.values())) == 1
+
+    @property
+    def unnamed(self) -> bool:
+        """Of numpy.savez(*LIST), where the first is one sample?"""
+        return self.alike and all(map(LISTED.fullmatch, self.shapes))
+
+    @property
+    def larger(self) -> list[str]:
+        """More than one number a sample."""
+        return [name for name, shape in self.shapes.items() if len(shape) > 1]
+
+    @property
+    def known(self) -> list[str]:
+        """Those with a usual name, which says nothing in a list."""
+        if self.unnamed and not is_answered(OTHERS):
+            return []
+        return [name for name in USUAL if name in self.shapes]
+
+    @property
+    def certain(self) -> str | None:
+        """The only one, or the only one with a usual name; None where it has to be asked for."""
+        if len(self.shapes) == 1:
+            return next(iter(self.shapes))
+        known, larger = self.known, self.larger
+        # x may be an axis beside what is measured along it
+        return known[0] if len(known) == 1 and (known[0] in larger or not larger) else None
+
+    @property
+    def guess(self) -> str:
+        """The likeliest."""
+        known = [name for name in self.known if name in self.larger]
+        trained = [
+            name
+            for name in self.shapes
+            if "train" in name and name.lower().startswith(("x", "im", "da"))
+        ]
+        return (known or trained or self.larger or list(self.shapes))[0]
+
+
 def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None) -> str:
     """The array that is asked for, the only one, or one with a usual name. Raises DataError, with
     the guess, for all else.
@@ -223,22 +277,13 @@ def one_of(where: str, shapes: Mapping[str, tuple[int, ...]], asked: str | None)
         if asked not in there:
             raise DataError(f"{where}: no array {asked!r}. It holds: {listed(there)}.")
         return asked
-    if len(there) == 1:
-        return there[0]
-    alike = len(there) >= LIST and len(set(shapes.values())) == 1
-    # of numpy.savez(*LIST) the first is one sample
-    unnamed = alike and all(map(LISTED.fullmatch, there))
-    known = [] if unnamed and not is_answered(OTHERS) else [name for name in USUAL if name in there]
-    larger = [n for n in there if len(shapes[n]) > 1]
-    # x may be an axis beside what is measured along it
-    if len(known) == 1 and (len(shapes[known[0]]) > 1 or not larger):
-        return known[0]
-    known = [n for n in known if n in larger]
-    trained = [n for n in there if "train" in n and n.lower().startswith(("x", "im", "da"))]
-    guess = (known or trained or larger or there)[0]
-    stack = " Or save them as one, where each is a sample: numpy.stack(LIST)." if alike else ""
-    raise (Doubt if unnamed else DataError)(
-        f"{where} holds several: {listed(there)}. Set data.key: {guess}, or another.{stack}"
+    arrays = Unasked(shapes)
+    if arrays.certain is not None:
+        return arrays.certain
+    stack = " Or save them as one, where each is a sample: numpy.stack(LIST)."
+    raise (Doubt if arrays.unnamed else DataError)(
+        f"{where} holds several: {listed(there)}. Set data.key: {arrays.guess}, or another."
+        f"{stack if arrays.alike else ''}"
     )
 
 

@@ -144,38 +144,18 @@ def scaled_pictures(
     """(uint8, or float32 in [-1, 1]; the way back where the units are not a picture's). `around`:
     NaN in floats is padding, which becomes black, white or noise of the range that is found.
     """
-    given = span_of(scale)
-    if rows.dtype == np.uint8 and (
-        given == BYTES or scale == "none" or (scale == "auto" and not dark(rows))
-    ):
+    if are_bytes(rows, scale):
         return rows, None
     holes = around is not None and rows.dtype.kind == "f"
     found = facts(where, rows, holes)
-    # how a part of these is to be scaled, whose own range may tell otherwise
-    record.scale = "" if scale == "auto" else scale
-    if scale == "standard":
-        span = (found.low, found.high)
-    elif scale == "none":
-        check_within(where, scale, SIGNED, found)
-        span = SIGNED
-    elif given:
-        check_within(where, scale, given, found, HAIR)
-        span = given
-    else:
-        span, how = guessed(where, rows.dtype, found)
-        if rows.dtype != np.bool_:
-            record.scale = "bytes" if span == BYTES else range_text(span)
-        if how:
-            record.convert(how, len(rows))
+    span = black_and_white(where, rows, scale, found, record)
     if holes:
         rows = rows.map(lambda part: filled(part, span, around or "white"))
     if scale == "standard":
         return stretched(where, rows, found, record)
     # asked before they are clipped, which makes floats of them
     integers = rows.dtype.kind in "biu"
-    if found.low < span[0] or found.high > span[1]:
-        record.convert(f"numbers a hair outside {range_text(span)} clipped", outside(rows, span))
-        rows = rows.map(lambda part: part.clip(*span))
+    rows = clipped(rows, span, found, record)
     # whole numbers from 0 on are bytes, which take a quarter of the memory
     if span[0] == 0 and (integers or (span == BYTES and found.whole)):
         if scale not in ("auto", "bytes"):
@@ -185,6 +165,44 @@ def scaled_pictures(
     if scale not in ("auto", "bytes", "none"):
         record.convert(f"{range_text(span)} scaled to -1..1", len(rows))
     return signed(rows, span), None if span in USUAL else way_back(span)
+
+
+def are_bytes(rows: Rows, scale: Scale) -> bool:
+    """Are they 0..255 already, as they are to be? Dark ones may be of fewer bits."""
+    if rows.dtype != np.uint8:
+        return False
+    wanted = span_of(scale) == BYTES or scale == "none"
+    return wanted or (scale == "auto" and not dark(rows))
+
+
+def black_and_white(where: str, rows: Rows, scale: Scale, found: Facts, record: Record) -> Span:
+    """The range that they lie in, which the record keeps. Raises DataError for numbers outside the
+    one that is given, and where none is certain.
+    """
+    # how a part of these is to be scaled, whose own range may tell otherwise
+    record.scale = "" if scale == "auto" else scale
+    if scale == "standard":
+        return found.low, found.high
+    if scale == "none":
+        check_within(where, scale, SIGNED, found)
+        return SIGNED
+    if given := span_of(scale):
+        check_within(where, scale, given, found, HAIR)
+        return given
+    span, how = guessed(where, rows.dtype, found)
+    if rows.dtype != np.bool_:
+        record.scale = "bytes" if span == BYTES else range_text(span)
+    if how:
+        record.convert(how, len(rows))
+    return span
+
+
+def clipped(rows: Rows, span: Span, found: Facts, record: Record) -> Rows:
+    """Without what lies a hair outside the range, which is said."""
+    if not (found.low < span[0] or found.high > span[1]):
+        return rows
+    record.convert(f"numbers a hair outside {range_text(span)} clipped", outside(rows, span))
+    return rows.map(lambda part: part.clip(*span))
 
 
 def filled(part: Array, span: Span, around: Background) -> Array:

@@ -184,33 +184,56 @@ def chosen(where: str, table: Any, asked: str | None) -> list[str]:
         twice = next(n for n in there if there.count(n) > 1)
         raise DataError(f"{where}: two columns are named {twice!r}. Rename one.")
     if asked is not None:
-        names = [asked] if asked in there else [n.strip() for n in asked.split(",")]
-        if missing := [n for n in names if n not in there]:
-            raise DataError(f"{where}: no column {missing[0]!r}. It has: {', '.join(there[:20])}.")
-        return names
+        return named(where, there, asked)
     if not there:
         raise DataError(f"{where} has no columns. Check the file.")
     good = features(table)
-    plain = all(is_number(field.type) for field in table.schema)
-    if len(good) == len(there) or (plain and is_answered(COLUMNS)):
+    if len(good) == len(there) or (all_numbers(table) and is_answered(COLUMNS)):
         return there
+    raise no_features(where, table, good)
+
+
+def named(where: str, there: list[str], asked: str) -> list[str]:
+    """The columns that `data.column` names. Raises DataError for one that is not there."""
+    names = [asked] if asked in there else [n.strip() for n in asked.split(",")]
+    if missing := [n for n in names if n not in there]:
+        raise DataError(f"{where}: no column {missing[0]!r}. It has: {', '.join(there[:20])}.")
+    return names
+
+
+def no_features(where: str, table: Any, good: list[str]) -> DataError:
+    """The line about a table of which only the columns `good` are features, with what to set."""
+    there = list(table.column_names)
     odd = [n for n in there if n not in good]
-    lone = [n for n in there if is_list(table.schema.field(n).type)]
-    may = good or lone[:1] or [n for n in there if is_number(table.schema.field(n).type)]
+    may = good or readable(table)
     if not may:
-        raise DataError(
+        return DataError(
             f"{where}: no column of numbers: {column_text(table, odd[0])}."
             f" {advice(table, odd[0]) or 'Set data.column to columns of numbers.'}"
         )
     # without a column of numbers one would train on what a damaged cell has left
     if told := next((n for n in odd if advice(table, n)), None):
-        raise DataError(
+        return DataError(
             f"{where}: column {column_text(table, told)} may be no feature. {advice(table, told)}"
         )
-    raise (Doubt if plain else DataError)(
+    # all numbers can be read, once it is known that they are to be
+    return (Doubt if all_numbers(table) else DataError)(
         f"{where}: column {column_text(table, odd[0])} may be no feature. Set"
         f" data.column: {','.join(may)}, or others of: {', '.join(there[:20])}."
     )
+
+
+def all_numbers(table: Any) -> bool:
+    """Does each column hold numbers?"""
+    return all(is_number(field.type) for field in table.schema)
+
+
+def readable(table: Any) -> list[str]:
+    """Columns that can be read, where none is a feature for certain: one of lists, or all of
+    numbers.
+    """
+    lone = [field.name for field in table.schema if is_list(field.type)]
+    return lone[:1] or [field.name for field in table.schema if is_number(field.type)]
 
 
 def numbers(where: str, name: str, column: Any, at: int = 0) -> Array:

@@ -39,18 +39,10 @@ def check_dots(
     ones of the file; `text`: columns as they are written.
     """
     import pyarrow.compute as pc
-    import pyarrow.types as types
 
     # a file has one mark for fractions: the first lines of nearly every file tell
     cells = {cell for line in lines for cell in line.decode().split(mark)}
-    if any(map(is_fraction, cells)):
-        return
-    names = [
-        name
-        for name, column in zip(table.column_names, table.columns, strict=True)
-        if types.is_floating(column.type) and of_thousandths(column.to_numpy())
-    ]
-    if not names or len(set(table.column_names)) < len(table.column_names):
+    if any(map(is_fraction, cells)) or not (names := columns_of_thousandths(table)):
         return
     written = text(names)
     commas = mark == ";" and (any(map(ELSEWHERE.fullmatch, cells)) or has_small(table))
@@ -71,6 +63,19 @@ def check_dots(
             " numbers with dots for thousands. Write them without these dots, or set data.column to"
             " the columns that are read, which takes them as fractions.",
         )
+
+
+def columns_of_thousandths(table: Any) -> list[str]:
+    """Columns of fractions that may be whole numbers; of columns with one name none is known."""
+    import pyarrow.types as types
+
+    if len(set(table.column_names)) < len(table.column_names):
+        return []
+    return [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if types.is_floating(column.type) and of_thousandths(column.to_numpy())
+    ]
 
 
 def is_fraction(cell: str) -> bool:

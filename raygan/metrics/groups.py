@@ -43,6 +43,20 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
             raise ConfigError(
                 f"metrics: no metric named {group!r}. {did_you_mean(group, [*GROUPS, *ALONE])}"
             )
+    refuse_too_few(groups, data, samples)
+    unfit = unfit_for(data)
+    for group in groups:
+        if group in unfit:
+            fit = [g for g in GROUPS if g not in unfit]
+            raise ConfigError(
+                f"metrics: {group!r} cannot score {data.name}. It can be scored by:"
+                f" {', '.join(fit)}."
+            )
+    return groups
+
+
+def refuse_too_few(groups: Sequence[str], data: Samples, samples: int) -> None:
+    """Raises ConfigError for fewer samples, or shorter ones, than a group needs."""
     if "density" in groups and samples < LEAST:
         raise ConfigError(
             f"samples = {samples}: coverage_c needs {LEAST} generated samples. Raise"
@@ -54,6 +68,13 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
             f"data.length = {length}: js{max(ORDERS)} counts {max(ORDERS)} characters in a row, and"
             f" a sample of {data.name} has fewer. Raise it to {max(ORDERS)}."
         )
+
+
+def unfit_for(data: Samples) -> set[str]:
+    """Those that cannot score a data set."""
+    # nobody holds all real samples: only what can be put together from parts is left
+    if not data.whole:
+        return set(GROUPS) - set(BY_PART)
     unfit = {
         "modes": data.modes is None and data.stack != 3,
         "density": data.is_images or bool(data.text),
@@ -61,17 +82,7 @@ def groups_for(data: Samples, asked: Sequence[str] | None, samples: int) -> tupl
         "classes": data.classifier is None or data.stack != 1,
         "labels": data.held_out_labels is None or data.stack != 1,
     }
-    # nobody holds all real samples: only what can be put together from parts is left
-    if not data.whole:
-        unfit |= {group: group not in BY_PART for group in GROUPS}
-    for group in groups:
-        if unfit.get(group):
-            fit = [g for g in GROUPS if not unfit.get(g)]
-            raise ConfigError(
-                f"metrics: {group!r} cannot score {data.name}. It can be scored by:"
-                f" {', '.join(fit)}."
-            )
-    return groups
+    return {group for group, is_unfit in unfit.items() if is_unfit}
 
 
 def default_groups(data: Samples) -> list[str]:

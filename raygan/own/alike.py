@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import chain
 from types import CodeType, FunctionType, GenericAlias, MethodType, ModuleType, UnionType
 from typing import Any
 
@@ -75,65 +76,82 @@ class Compared:
         """Where they differ. shapes: of tensors nothing but what they look like."""
         if a is b or (id(a), id(b)) in self._met:
             return
-        if isinstance(a, PLAIN) and isinstance(b, PLAIN):
+        if _both(a, b, PLAIN):
             # by its text too: NaN is what it was; 50 and 50.0 are one number
             if a != b and repr(a) != repr(b):
                 yield at, a, b
             return
         # kept alive as well: an id is free again once its object is gone
         self._met[id(a), id(b)] = a, b
-        if isinstance(a, type) and isinstance(b, type):
+        if _both(a, b, type):
             if not _twins(a, b):
                 yield at, a, b
             elif b.__module__.startswith(PREFIX):
                 yield from self._classes(a, b, at)
-        elif isinstance(a, ModuleType) and isinstance(b, ModuleType):
+        elif _both(a, b, ModuleType):
             # a package's own modules have another name when they are made again
             if a.__name__ != b.__name__ and not b.__name__.startswith(PREFIX):
                 yield at, a, b
         elif not _twins(type(a), type(b)):
             yield at, a, b
-        elif isinstance(a, Enum):
-            if a.name != b.name:
-                yield at, a, b
-        elif isinstance(a, FunctionType):
-            yield from self._functions(a, b, at)
-        elif hasattr(type(a), "named_parameters"):
-            yield from self._states(a, b, at, shapes=True)
         else:
-            yield from self._contents(a, b, at, shapes)
+            yield from self._objects(a, b, at, shapes)
+
+    # What has several branches returns iterators, and is none itself: a level of nesting costs two
+    # frames of Python's stack.
+
+    def _objects(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        """Of one class."""
+        if isinstance(a, Enum):
+            return _told(a.name != b.name, a, b, at)
+        if isinstance(a, FunctionType):
+            return self._functions(a, b, at)
+        if hasattr(type(a), "named_parameters"):
+            return self._states(a, b, at, shapes=True)
+        if _is_array(a):
+            return _told(not _same_array(a, b, shapes), a, b, at)
+        return self._contents(a, b, at, shapes)
 
     def _contents(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        held, others = self._held(a, b, at, shapes), _is_others(type(b))
+        if not others:
+            # a user's own class may keep more than what it holds
+            return chain(held or (), self._states(a, b, at, shapes))
+        if held is not None:
+            return held
+        unlike = not _equal(a, b)
+        # they may hold users' own, of which two are never equal: only what is in them tells
+        if unlike and hasattr(a, "__dict__"):
+            return self._states(a, b, at, shapes)
+        return _told(unlike, a, b, at)
+
+    def _held(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference] | None:
+        """Of what containers hold and wrappers wrap; None of anything else."""
         if isinstance(a, Mapping):
-            yield from self._mappings(a, b, at, shapes)
-        elif isinstance(a, list | tuple | deque):
-            if len(a) != len(b):
-                yield at, a, b
-            for i, (x, y) in enumerate(zip(a, b, strict=False)):
-                yield from self.unlike(x, y, f"{at}[{i}]", shapes)
-        elif isinstance(a, set | frozenset):
+            return self._mappings(a, b, at, shapes)
+        if isinstance(a, list | tuple | deque):
+            return self._sequences(a, b, at, shapes)
+        if isinstance(a, set | frozenset):
             # users' own classes, functions and enumerations are never equal to those made again
-            if len(a) != len(b) or (all(isinstance(x, PLAIN) for x in a | b) and a != b):
-                yield at, a, b
-        elif hasattr(type(a), "shape") and hasattr(type(a), "dtype"):
-            if not _same_array(a, b, shapes):
-                yield at, a, b
-            return
-        elif isinstance(a, WRAPS) or "__wrapped__" in getattr(a, "__dict__", {}):
-            for name in HELD:
-                yield from self.unlike(getattr(a, name, None), getattr(b, name, None), at, shapes)
-        elif isinstance(a, GenericAlias | UnionType) or type(a).__module__ == "typing":
+            plain = all(isinstance(x, PLAIN) for x in a | b)
+            return _told(len(a) != len(b) or (plain and a != b), a, b, at)
+        if isinstance(a, WRAPS) or "__wrapped__" in getattr(a, "__dict__", {}):
+            return self._wrapped(a, b, at, shapes)
+        if isinstance(a, GenericAlias | UnionType) or type(a).__module__ == "typing":
             # list[Own]
             one, other = getattr(a, "__args__", None), getattr(b, "__args__", None)
-            yield from self.unlike(one, other, at, shapes)
-        elif _is_others(type(b)):
-            if not _equal(a, b):
-                # they may hold users' own, of which two are never equal: only what is in them tells
-                inside = hasattr(a, "__dict__")
-                yield from self._states(a, b, at, shapes) if inside else [(at, a, b)]
-            return
-        if not _is_others(type(b)):
-            yield from self._states(a, b, at, shapes)
+            return self.unlike(one, other, at, shapes)
+        return None
+
+    def _sequences(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        if len(a) != len(b):
+            yield at, a, b
+        for i, (x, y) in enumerate(zip(a, b, strict=False)):
+            yield from self.unlike(x, y, f"{at}[{i}]", shapes)
+
+    def _wrapped(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
+        for name in HELD:
+            yield from self.unlike(getattr(a, name, None), getattr(b, name, None), at, shapes)
 
     def _mappings(self, a: Any, b: Any, at: str, shapes: bool) -> Iterator[Difference]:
         for key in [*a, *(k for k in b if k not in a)]:
@@ -173,6 +191,14 @@ class Compared:
         ):
             yield from self.unlike(_inside(x), _inside(y), f"{at}'s {name}")
         yield from self._states(a, b, at, shapes=False)
+
+
+def _both(a: Any, b: Any, kind: Any) -> bool:
+    return isinstance(a, kind) and isinstance(b, kind)
+
+
+def _told(unlike: bool, a: Any, b: Any, at: str) -> Iterator[Difference]:
+    return iter([(at, a, b)] if unlike else [])
 
 
 def _twins(a: type, b: type) -> bool:
@@ -231,6 +257,12 @@ def _inside(cell: Any) -> Any:
     except ValueError:
         # nothing yet
         return NOT_THERE
+
+
+def _is_array(thing: Any) -> bool:
+    """Has it numbers of one type in a shape, and is no container of Python's?"""
+    held = isinstance(thing, Mapping | list | tuple | deque | set | frozenset)
+    return not held and hasattr(type(thing), "shape") and hasattr(type(thing), "dtype")
 
 
 def _same_array(a: Any, b: Any, shapes: bool) -> bool:

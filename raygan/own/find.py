@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -108,13 +108,9 @@ def _own(module: ModuleType) -> Iterator[tuple[str, Any]]:
 def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
     """(name, class) of the one part of this kind. Raises ConfigError for none, and for several."""
     things = dict(_own(module))
-    found = [n for n, t in things.items() if _is_kind(kind, t)]
-    # a base class that lacks methods is no part, unless there is nothing else
-    whole = [n for n in found if not inspect.isabstract(things[n])] or found
-    plain = [] if whole else [n for n, t in things.items() if kind_of(t) == "" and _fits(kind, t)]
-    if not whole and not plain and _fits(kind, module):
+    names = _candidates(kind, things)
+    if not names and _fits(kind, module):
         return "", _adapter(kind).adapt(module, module.__name__)
-    names = whole or plain
     if len(names) > 1:
         raise ConfigError(
             f"{kind}: {where} holds {len(names)}: {', '.join(names)}. Say which:"
@@ -125,6 +121,15 @@ def _only(kind: str, module: ModuleType, where: str) -> tuple[str, Any]:
     others = [f"{n} is a {k}" for n, t in things.items() if (k := kind_of(t))]
     told = f" ({', '.join(others[:3])})" if others else ""
     raise ConfigError(f"{kind}: {where} holds no {kind}{told}. Put one in it: {LEAST[kind]}.")
+
+
+def _candidates(kind: str, things: Mapping[str, Any]) -> list[str]:
+    """Names of the classes of this kind; where there is none, of what can be made into one."""
+    found = [n for n, t in things.items() if _is_kind(kind, t)]
+    if not found:
+        return [n for n, t in things.items() if kind_of(t) == "" and _fits(kind, t)]
+    # a base class that lacks methods is no part, unless there is nothing else
+    return [n for n in found if not inspect.isabstract(things[n])] or found
 
 
 def as_class(kind: str, thing: Any, name: str, where: str) -> Any:

@@ -33,7 +33,7 @@ from raygan.own.importing import import_again, register
 from raygan.own.names import DIGITS, Name, is_own, label, name_by_module, split
 from raygan.own.script import reached
 from raygan.own.settings import parameters
-from raygan.own.source import OBJECTS, PREFIX, SOURCES, is_installed
+from raygan.own.source import OBJECTS, PREFIX, SOURCES, Source, is_installed
 
 ONE = {"network": "network", "loss": "loss", "data": "data", "strategy": "strategy"}
 
@@ -138,12 +138,10 @@ def _reference(kind: str, thing: Any) -> tuple[str, Any]:
     if source.module:
         return name, thing
     there = import_again(kind, settled, source)
-    file = settled.where if source.package else next(iter(source.files))
-    mine = [settled.what] if settled.what else [n for n in vars(there) if not n.startswith("_")]
-    for used in sorted(reached(source.files[file], mine)):
+    for used in _names_used(settled, source, there):
         now, then = (vars(m).get(used, NOT_THERE) for m in (module, there))
-        # one that nobody has bound is a builtin, or the code says so itself; __name__ is another
-        if used.startswith("__") or now is NOT_THERE:
+        # one that nobody has bound is a builtin, or the code says so itself
+        if now is NOT_THERE:
             continue
         if found := difference(now, then, used):
             move = (
@@ -155,6 +153,14 @@ def _reference(kind: str, thing: Any) -> tuple[str, Any]:
                 f"{kind}: {label(str(settled))}: {found}, as each worker does. {move}."
             )
     return name, getattr(there, settled.what) if settled.what else there
+
+
+def _names_used(part: Name, source: Source, there: ModuleType) -> list[str]:
+    """Names of its module that the part's code needs, in order."""
+    file = part.where if source.package else next(iter(source.files))
+    mine = [part.what] if part.what else [n for n in vars(there) if not n.startswith("_")]
+    # __name__ is another wherever it is imported
+    return sorted(n for n in reached(source.files[file], mine) if not n.startswith("__"))
 
 
 def _name(thing: Any) -> str:

@@ -19,7 +19,7 @@ from raygan.errors import (
 from raygan.gan.device import chosen
 from raygan.gan.device import settle as settle_device
 from raygan.metrics.by_part import Ask
-from raygan.service.runs.identity import known_data
+from raygan.service.runs.identity import known_data, known_parts
 from raygan.strategies.base import Setup, load_data, num_processes, with_data
 from raygan.strategies.partition import with_parts
 from raygan.strategies.sources import component_of, sources_of
@@ -67,10 +67,19 @@ def asking(setup: Setup, inline: bool) -> Ask | None:
     return lambda question: heard(setup, question, {})
 
 
-def parted(config: Config, data: Samples, inline: bool, more: Sequence[str] = ()) -> Samples:
-    """With what is known of pairs' own SOURCEs, each read where pairs live; more: of pairs beside
-    those that are there. Raises DataError.
+def parted(
+    config: Config,
+    data: Samples,
+    inline: bool,
+    known: Mapping[str, Any] | None = None,
+    more: Sequence[str] = (),
+) -> Samples:
+    """With what is known of pairs' own SOURCEs, each read where pairs live; known: run.json of a
+    run on the same data, with which they are compared; more: of pairs beside those that are there.
+    Raises DataError.
     """
+    if known and sources_of(config):
+        data = known_parts(known, data)
     # An array that was given as an object has no path, and the data of a part never travel: it is
     # read where its pair lives (decision 72).
     component = component_of(config)

@@ -48,14 +48,7 @@ from raygan.service.places import check_abroad, hosting, parted
 from raygan.service.runs import schedules
 from raygan.service.runs.alive import is_done, refuse_running, who
 from raygan.service.runs.code import load_config, other_code, use_code, write_code
-from raygan.service.runs.identity import (
-    identity,
-    known_data,
-    known_parts,
-    other_data,
-    parts_told,
-    rooted,
-)
+from raygan.service.runs.identity import identity, known_data, other_data, parts_told, rooted
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
 from raygan.service.scores.required import refuse_unscored
@@ -92,42 +85,26 @@ def resume_run(
     config, changed, over = _config_to_go_on(
         folder.path, overrides, extra_steps, trust_code, new_code
     )
-    checkpoint, problems = newest_valid(folder.path)
-    # None and no problem is a run that was cut before its first checkpoint: it begins again.
-    if checkpoint is None and problems:
-        raise CheckpointError(
-            f"{problems[0]} No other checkpoint in {shown(folder.path)} is whole: start a new run."
-        )
+    checkpoint, problems = _newest(folder.path)
+    listeners = listeners or []
     if inline is None:
         # As it ran before: who trained without Ray may have none.
         inline = info.get("executor") == "inline"
     if checkpoint is not None:
         config = with_members(config, checkpoint, folder.path)
-    tell(f"reading {label(config.data['name'])}")
-    data = known_data(info, config, new_data)
-    why = _accepted(folder.path, info, data, new_data)
-    if config.data.get("held_out_by") == "tail":
-        NOTES.warning(
-            "%s: its last samples are held out, as they were when the run began", data.name
-        )
+    data, why = _data_to_go_on(folder.path, info, config, new_data)
     if require:
         refuse_unscored(Setup(config, data, torch.device("cpu")), require)
     if checkpoint is not None:
-        if (at := max(checkpoint.steps.values(), default=0)) > config.steps:
-            raise ConfigError(
-                f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it"
-                " out."
-            )
+        _refuse_fewer_steps(checkpoint, config)
         refuse_other_networks(checkpoint, Setup(config, data, torch.device("cpu")))
         if not problems and is_done(folder.path, checkpoint, config):
-            tell_done(map(as_listener, listeners or []), folder.path, config.steps)
+            tell_done(map(as_listener, listeners), folder.path, config.steps)
             return Run.load(folder.path)
     with hosting(config, address, inline):
         if not inline:
             check_abroad(config)
-        if sources_of(config) and not new_data:
-            data = known_parts(info, data)
-        data = parted(config, data, inline)
+        data = parted(config, data, inline, None if new_data else info)
         if sources_of(config):
             data = with_those_to_come(config, data, info, checkpoint)
         # Once more: parts of the data that only their pairs' machines see are known from here on.
@@ -143,9 +120,8 @@ def resume_run(
         if extra_steps or overrides or changed:
             write_code(folder.path, config.code)
             folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
-        step, swapped = (
-            (checkpoint.step, checkpoint.extra.get("swapped", {})) if checkpoint else (0, {})
-        )
+        begin = checkpoint or Checkpoint(0, {}, {})
+        step, swapped = begin.step, begin.extra.get("swapped", {})
         # At once: whoever looks must not take the end of the life before for the end of this one.
         folder.status(
             status="starting", **who(), epoch=journal.epoch, exit_code=None, error=None,
@@ -155,8 +131,27 @@ def resume_run(
         folder.event("resume", step, players=strategy_of(config).players(config), swapped=swapped)
         _tell_changes(folder, step, why, changed)
         notes = {WARNING: moved, schedules.WARNING: over}
-        return drive(
-            config, folder, journal, data, inline, checkpoint, listeners or [], problems, notes
+        return drive(config, folder, journal, data, inline, checkpoint, listeners, problems, notes)
+
+
+def _newest(path: Path) -> tuple[Checkpoint | None, list[str]]:
+    """(the newest checkpoint that is whole, what is wrong with newer ones). Raises CheckpointError
+    where there are some, and none is whole.
+    """
+    checkpoint, problems = newest_valid(path)
+    # None and no problem is a run that was cut before its first checkpoint: it begins again.
+    if checkpoint is None and problems:
+        raise CheckpointError(
+            f"{problems[0]} No other checkpoint in {shown(path)} is whole: start a new run."
+        )
+    return checkpoint, problems
+
+
+def _refuse_fewer_steps(checkpoint: Checkpoint, config: Config) -> None:
+    """Raises ConfigError where the run has gone further than the config asks for."""
+    if (at := max(checkpoint.steps.values(), default=0)) > config.steps:
+        raise ConfigError(
+            f"steps = {config.steps}: the run is at {at} already. Ask for more, or leave it out."
         )
 
 
@@ -177,6 +172,20 @@ def _config_to_go_on(
     # A rate that has fallen stays where it is: a longer run must not jump back up its schedule.
     config, over = schedules.with_schedules_of(load_config(path), config, path)
     return config, changed, over
+
+
+def _data_to_go_on(
+    path: Path, info: Mapping[str, Any], config: Config, new_data: bool
+) -> tuple[Samples, str]:
+    """(the run's data, how they differ from what it was made on). Raises DataError."""
+    tell(f"reading {label(config.data['name'])}")
+    data = known_data(info, config, new_data)
+    why = _accepted(path, info, data, new_data)
+    if config.data.get("held_out_by") == "tail":
+        NOTES.warning(
+            "%s: its last samples are held out, as they were when the run began", data.name
+        )
+    return data, why
 
 
 def _tell_changes(folder: RunFolder, step: int, data: str, code: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import shlex
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ from raygan.service.resuming import resume_run
 from raygan.service.runs.alive import who
 from raygan.service.runs.changes import changes
 from raygan.service.runs.code import load_config, tell_objects, use_code, write_code
-from raygan.service.runs.identity import differing, identity, known_parts, settled
+from raygan.service.runs.identity import differing, identity, settled
 from raygan.service.runs.naming import fresh_name, point_latest
 from raygan.service.runs.provenance import provenance
 from raygan.service.runs.run import Run
@@ -69,7 +70,7 @@ from raygan.service.scores.required import refuse_unscored
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup, strategy_of
 from raygan.strategies.partition import to_come
-from raygan.strategies.sources import component_of, sources_of
+from raygan.strategies.sources import component_of
 from raygan.watching import tell
 
 
@@ -91,25 +92,17 @@ def train(
     refuse_while_loading("raygan.service.training.train")
     # Paths become absolute here, once: actors, jobs and whoever resumes stand in other folders.
     resolved = settled(resolved)
-    if resume == "auto" and name is None:
-        raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
-    if resume not in (None, "auto") and name is not None:
-        raise ConfigError(
-            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them"
-            " out."
-        )
+    _refuse_name(name, resume)
     run_dir = runs_folder(run_dir)
-    if resume is not None:
-        path = shown(run_dir / str(name)) if resume == "auto" else resume
-        if resume != "auto" or taken(run_dir / str(name)):
-            found = find_run(path)  # once: of a run in a bucket it is brought
-            stored = load_config(found)
-            # Before the settings are compared: an own part that may not run is said first.
-            use_code(found, stored, trust_code)
-            return resume_run(
-                found, address=address, inline=inline, listeners=listeners,
-                overrides=changes(resolved, stored), strict=strict, require=require,
-            )  # fmt: skip
+    if (path := _there_already(run_dir, name, resume)) is not None:
+        found = find_run(path)  # once: of a run in a bucket it is brought
+        stored = load_config(found)
+        # Before the settings are compared: an own part that may not run is said first.
+        use_code(found, stored, trust_code)
+        return resume_run(
+            found, address=address, inline=inline, listeners=listeners,
+            overrides=changes(resolved, stored), strict=strict, require=require,
+        )  # fmt: skip
     config = resolved.config
     if name is not None:
         RunFolder.refuse(run_dir, name)  # before Ray is started, and data are read
@@ -136,30 +129,71 @@ def train(
         if not inline:
             check_placement(config)
             check_abroad(config)
-        if known and sources_of(config):
-            data = known_parts(known, data)
         # of members to come as well: a joiner's share must not depend on when it joins
-        data = parted(config, data, inline, to_come(config))
+        data = parted(config, data, inline, known, to_come(config))
         if known and (differs := differing(known, data)):
             raise DataError(f"{differs} Put those data back.")
-        given = name
-        while True:
-            # As late as this: whoever trains beside us has made its folder meanwhile, and is
-            # numbered.
-            name = given or fresh_name(run_dir, config)
-            try:
-                with RunFolder.being_made(run_dir, name) as folder:
-                    _write(folder, name, config, resolved, data, command, packs)
-                    journal = _begun(run_dir / name, folder.path)
-                    started = _started(folder, journal, begin, origins)
-                break
-            except NameTaken:
-                if given:
-                    raise
-        # The folder has its name by now, and the journal was opened under the hidden one.
-        journal.storage = storage_of(folder.path)
+        new = _New(config, resolved, data, command, packs, begin, origins)
+        folder, journal, started = _made(run_dir, name, new)
         point_latest(folder.path)
         return drive(config, folder, journal, data, inline, started, listeners or [])
+
+
+def _refuse_name(name: str | None, resume: str | None) -> None:
+    """Raises ConfigError where `resume` needs a name, or has one already."""
+    if resume == "auto" and name is None:
+        raise ConfigError("--resume auto needs --name: it goes on with that run, or starts it.")
+    if resume not in (None, "auto") and name is not None:
+        raise ConfigError(
+            f"--name {name!r} with --resume {resume!r}: that run has its name. Leave one of them"
+            " out."
+        )
+
+
+def _there_already(run_dir: Path, name: str | None, resume: str | None) -> str | None:
+    """The run that `resume` goes on with; None where a new one begins."""
+    if resume != "auto":
+        return resume
+    path = run_dir / str(name)
+    return shown(path) if taken(path) else None
+
+
+@dataclass(frozen=True)
+class _New:
+    """What a run is made of, before it has a folder."""
+
+    config: Config
+    resolved: Resolved
+    data: Samples
+    command: str | None
+    packs: dict[str, Any]
+    """How its pairs were found to fit into actors; {}: as the config says."""
+    begin: Checkpoint | None
+    """`start_from`'s; None: it begins at nothing."""
+    origins: list[dict[str, Any]]
+
+
+def _made(
+    run_dir: Path, given: str | None, new: _New
+) -> tuple[RunFolder, Journal, Checkpoint | None]:
+    """Its folder, its journal and the checkpoint that it begins from. Raises NameTaken where the
+    name that was given is somebody else's by now.
+    """
+    while True:
+        # As late as this: whoever trains beside us has made its folder meanwhile, and is numbered.
+        name = given or fresh_name(run_dir, new.config)
+        try:
+            with RunFolder.being_made(run_dir, name) as folder:
+                _write(folder, name, new)
+                journal = _begun(run_dir / name, folder.path)
+                started = _started(folder, journal, new.begin, new.origins)
+            break
+        except NameTaken:
+            if given:
+                raise
+    # The folder has its name by now, and the journal was opened under the hidden one.
+    journal.storage = storage_of(folder.path)
+    return folder, journal, started
 
 
 def _ready(
@@ -182,24 +216,22 @@ def _ready(
     return data, setup, begin, origins
 
 
-def _write(
-    folder: RunFolder, name: str, config: Config, resolved: Resolved, data: Samples,
-    command: str | None, packs: dict[str, Any]
-) -> None:  # fmt: skip
+def _write(folder: RunFolder, name: str, new: _New) -> None:
     """What a run is: its settings, its code, its first run.json."""
-    folder.write("config.yaml", resolved.yaml())
+    config, data = new.config, new.data
+    folder.write("config.yaml", new.resolved.yaml())
     folder.write("config.json", json.dumps(full_dump(config), indent=1) + "\n")
     write_code(folder.path, config.code)
     trust.remember(config.code)
     # as it was typed: line breaks in it are the user's, bytes that are no text are spelled out
-    typed = (command or "raygan.train(...)").encode("utf-8", "backslashreplace")
+    typed = (new.command or "raygan.train(...)").encode("utf-8", "backslashreplace")
     folder.write("command.txt", typed.decode() + "\n")
     folder.status(
         id=uuid.uuid4().hex[:12], name=name, status="starting", **who(),
         created=time.time(), shape=data.shape, data=identity(data),  # noqa: TID251  shown only
         roster=strategy_of(config).players(config), alphabet=data.text, **data_facts(data),
         **born(provenance(), time.time()),  # noqa: TID251  shown only
-        **({"packs": packs} if packs else {})
+        **({"packs": new.packs} if new.packs else {})
     )  # fmt: skip
 
 

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 
 def submit(argv: Sequence[str]) -> int:
     """Send a verb to a cluster, as a Ray job."""
+    args, rest = _split(argv)
+    retries = whole_number(args, "retries", 0)
+    if retries and args.has("no-wait"):
+        raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
+    from raygan.service.cluster.job_arguments import for_a_job, to_try_again
+
+    arguments, run = for_a_job(
+        to_try_again(rest) if retries else rest, expanded(args.get("working-dir") or ".")
+    )
+    return _sent(_sender(args, arguments, run), retries)
+
+
+def _split(argv: Sequence[str]) -> tuple[Arguments, list[str]]:
+    """(what stands before `--`, the job's command behind it). Raises ConfigError."""
     if "--" not in argv:
         if {"-h", "--help"} & set(argv):
             parse("submit", ["--help"])
@@ -33,16 +47,13 @@ def submit(argv: Sequence[str]) -> int:
         verb = rest[0] if rest else ""
         raise ConfigError(f"submit: no verb {verb!r}. {did_you_mean(verb, VERBS)}")
     _refuse_mistyped(rest)
-    retries = whole_number(args, "retries", 0)
-    if retries and args.has("no-wait"):
-        raise ConfigError("--retries with --no-wait: nobody is there to send again. Leave one out.")
-    from raygan.service.cluster.job_arguments import for_a_job, to_try_again
+    return args, rest
+
+
+def _sent(send: Callable[[], tuple[int, Job | None]], retries: int) -> int:
+    """The job's exit code; one that is lost is sent again, so many times at most."""
     from raygan.service.cluster.jobs import LOST
 
-    arguments, run = for_a_job(
-        to_try_again(rest) if retries else rest, expanded(args.get("working-dir") or ".")
-    )
-    send = _sender(args, arguments, run)
     while True:
         try:
             code, job = send()

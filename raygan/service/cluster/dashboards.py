@@ -151,7 +151,8 @@ ALERTS = (
           "{{ $value | humanizePercentage }} of what {{ $labels.run }} has trained was in vain: it"
           " went back to checkpoints."),
     Alert("RayganPreempted", "max by (run) (clamp_min(delta(ray_raygan_notices[1h]), 0))", 2.5, 0,
-          "W201", "{{ $value | printf \"%.0f\" }} players of {{ $labels.run }} were told to go within an hour."),
+          "W201", "{{ $value | printf \"%.0f\" }} players of {{ $labels.run }} were told to go"
+          " within an hour."),
     # a day of players' time; what is much is the reader's to say
     Alert("RayganCostly", "max by (run) (ray_raygan_player_seconds)", 86400, 0, "W204",
           "{{ $labels.run }} has cost {{ $value | humanizeDuration }} of players' time."),

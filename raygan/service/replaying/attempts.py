@@ -55,6 +55,10 @@ class Attempt:
             return "what deputies read is in no record (strategy.messenger_shards)"
         if devices := [d for d in self.devices if d != "cpu"]:
             return f"players computed on {devices[0]}, in async by kernels that sum in any order"
+        return self._lost_round()
+
+    def _lost_round(self) -> str:
+        """Why a round of somebody's cannot be told from the record; "" where all can."""
         for row in (row for rows in self.events.values() for row in rows):
             who = row.get("p")
             if row["k"] == "back":
@@ -110,6 +114,17 @@ def attempts(path: Path) -> list[Attempt]:
 
     Raises Unreplayable.
     """
+    out = committed(path)
+    if not (path / FILE).exists():
+        raise Unreplayable(
+            f"run {shown(path)} has no {FILE}: it was not recorded. Train with --record schedule."
+        )
+    add_record({a.epoch: a for a in out}, Lines(path / FILE))
+    return out
+
+
+def committed(path: Path) -> list[Attempt]:
+    """What the journal has of each attempt. Raises Unreplayable where it is damaged."""
     out: list[Attempt] = []
     history = read_journal(storage_of(path))
     if history.problems:
@@ -121,11 +136,12 @@ def attempts(path: Path) -> list[Attempt]:
             out[-1].checkpoints[record["folder"]] = record["steps"]
         elif record["kind"] == "swap" and out:
             out[-1].swaps[record["seq"]] = record
-    if not (path / FILE).exists():
-        raise Unreplayable(
-            f"run {shown(path)} has no {FILE}: it was not recorded. Train with --record schedule."
-        )
-    by_epoch, current, lines = {a.epoch: a for a in out}, None, Lines(path / FILE)
+    return out
+
+
+def add_record(by_epoch: Mapping[int, Attempt], lines: Lines) -> None:
+    """What the record has of each attempt. Raises Unreplayable where it is damaged."""
+    current: Attempt | None = None
     for number, row in enumerate(lines.fresh(), 1):
         try:
             if row["k"] == "begin":
@@ -142,7 +158,6 @@ def attempts(path: Path) -> list[Attempt]:
             raise Unreplayable(f"line {number} of {FILE} is damaged ({error}).") from None
     if lines.damaged:
         raise Unreplayable(f"{lines.damaged} lines of {FILE} are damaged.")
-    return out
 
 
 def chained(all_: Sequence[Attempt], folder: str, path: Path) -> list[Attempt]:

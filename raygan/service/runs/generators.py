@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,13 +128,8 @@ class Generators:
         """What `draw` gives for each (n, seed), up to rounding: each network runs once over what
         all of them ask of it.
         """
-        for number in (x for pair in asked for x in pair):
-            # bool is an int, and no count
-            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-            if not whole or not 0 <= number < 2**63:
-                raise ConfigError(
-                    f"{number!r} samples, or seed: whole numbers from 0 to 2^63 - 1 are needed."
-                )
+        for number in chain.from_iterable(asked):
+            check_number(number)
         weights = [1.0 if self.weights is None else self.weights[name] for name in self.networks]
         streams = [Streams(seed, "sample") for _, seed in asked]
         split = [
@@ -206,6 +202,16 @@ class Generators:
         tally = self.counts.setdefault(name, [0, 0])
         tally[0], tally[1] = tally[0] + kept, tally[1] + made
         return torch.cat(found)[:count] if found else network(torch.zeros(0, z_dim))
+
+
+def check_number(number: int) -> None:
+    """Raises ConfigError for what is no count of samples, and no seed."""
+    # bool is an int, and no count
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not 0 <= number < 2**63:
+        raise ConfigError(
+            f"{number!r} samples, or seed: whole numbers from 0 to 2^63 - 1 are needed."
+        )
 
 
 def newest(path: Path, what: str) -> Checkpoint:

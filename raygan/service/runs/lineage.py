@@ -105,14 +105,17 @@ def replay(
     if mingled:
         ancestors = frozenset().union(*made.values())
         made, met = dict.fromkeys(made, ancestors), dict.fromkeys(met, everybody)
-    above = frozenset().union(
-        *(made[p] for p, role in roles.items() if role.scored and not role.pair)
-    )
+    above = frozenset().union(*(made[p] for p, role in roles.items() if _is_above(role)))
     for p, role in roles.items():
-        met[p] |= everybody if role.judges or (role.scored and not role.pair) else made[p] | above
+        met[p] |= everybody if role.judges or _is_above(role) else made[p] | above
     return Lineage(
         {p: made[p] for p in now if roles[p].scored}, {p: met[p] for p in with_verdicts(now, roles)}
     )
+
+
+def _is_above(role: Role) -> bool:
+    """Has it a generator, and is no pair?"""
+    return role.scored and not role.pair
 
 
 def _strangers(events: Sequence[Mapping[str, Any]]) -> Roles:

@@ -48,13 +48,12 @@ def score_section(run: Run, told: Mapping[str, Any]) -> list[str]:
     names, step = list(told["generators"]), max(told["steps"].values())
     # A run that goes on has later ones by now, which are of other weights.
     scores = run.cast.scores(step)
-    # of a mixture its own alone: those of one member say nothing of it
-    row = scores.get(told["from"]) or (scores.get(names[0]) if len(names) == 1 else None)
+    row = own_scores(scores, told["from"], names)
     if row is None:
         return fitted_section(run) if told["from"] == FITTED else [nothing(scores, names, step)]
     player, at = str(row["player"]), int(row["step"])
     found = run.info.get("protocols", {}).get(row["protocol"])
-    floor, ceiling = (found or {}).get("floor", {}), (found or {}).get("ceiling", {})
+    floor, ceiling = (found.get(end, {}) if found else {} for end in ("floor", "ceiling"))
     metrics = [m for m in ceiling or row if m in row and m not in SKIP]
     who = "mixture" if player == MIXTURE else f"single generator {markdown(player)}"
     lines = [f"| metric | {who}, step {at} | real data | noise |", "| --- | --- | --- | --- |"]
@@ -68,6 +67,12 @@ def score_section(run: Run, told: Mapping[str, Any]) -> list[str]:
     if found is None:
         return [*lines, "", "Real data and noise are measured when a run ends: not yet."]
     return [*lines, "", markdown(protocol_line(row["protocol"], found))]
+
+
+def own_scores(scores: Scores, which: str, names: Sequence[str]) -> dict[str, Any] | None:
+    """Of what was exported: by its own name, or by that of its one generator."""
+    # of a mixture its own alone: those of one member say nothing of it
+    return scores.get(which) or (scores.get(names[0]) if len(names) == 1 else None)
 
 
 def nothing(scores: Scores, names: Sequence[str], step: int) -> str:

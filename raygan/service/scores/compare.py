@@ -118,22 +118,26 @@ def over_seeds(runs: Sequence[Run]) -> Iterator[tuple[str, Row]]:
         return
     scores = [run.scores() for run in runs]
     for player in dict.fromkeys(p for found in scores for p in found):
-        rows = [found.get(player, {}) for found in scores]
-        mean, spread = dict[str, float](), dict[str, float]()
-        missing: dict[str, tuple[int, int]] = {}
-        for metric in metrics_of(rows):
-            values = [float(v) for r in rows if isinstance(v := r.get(metric), int | float)]
-            if not values:
-                continue  # text
-            # None in a run that is degraded or has diverged: the mean alone would hide it.
-            values = [v for v in values if math.isfinite(v)]
-            if none := len(rows) - len(values):
-                missing[metric] = none, len(rows)
-            if values:
-                mean[metric] = statistics.fmean(values)
-            if len(values) > 1:
-                spread[metric] = statistics.stdev(values)
-        yield player, {**mean, SPREAD: spread, MISSING: missing}
+        yield player, averaged([found.get(player, {}) for found in scores])
+
+
+def averaged(rows: Sequence[Row]) -> Row:
+    """One player's scores in several runs as one row."""
+    mean, spread = dict[str, float](), dict[str, float]()
+    missing: dict[str, tuple[int, int]] = {}
+    for metric in metrics_of(rows):
+        values = [float(v) for r in rows if isinstance(v := r.get(metric), int | float)]
+        if not values:
+            continue  # text
+        # None in a run that is degraded or has diverged: the mean alone would hide it.
+        values = [v for v in values if math.isfinite(v)]
+        if none := len(rows) - len(values):
+            missing[metric] = none, len(rows)
+        if values:
+            mean[metric] = statistics.fmean(values)
+        if len(values) > 1:
+            spread[metric] = statistics.stdev(values)
+    return {**mean, SPREAD: spread, MISSING: missing}
 
 
 def best_first(rows: Mapping[str, Row], entry: Mapping[str, Any]) -> dict[str, Row]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -59,29 +61,12 @@ def gam2(
         runs.append(control_group(runs[0], control))
     # All of a run is of one checkpoint, also while it goes on.
     runs = [run.pinned("judged") for run in runs]
-    generated: dict[str, Tensor] = {}
-    made: dict[str, frozenset[str]] = {}
-    bench: dict[str, Judge] = {}
-    groups: dict[str, list[str]] = {}
-    for run in runs:
-        label = run.name
-        history = lineage(run, run.checkpoint("judged"))
-        groups[label] = [f"{label}/{p}" for p in history.generators]
-        for p, ids in history.generators.items():
-            generated[f"{label}/{p}"] = torch.from_numpy(run.generator(p).draw(samples, seed))
-            made[f"{label}/{p}"] = ids
-        for p, d in run.discriminators(history.discriminators).items():
-            bench[f"{label}/{p}"] = Judge(d, threshold(run, p), history.discriminators[p])
-    for i in range(judges):
-        bench[f"held-out judge {i}"] = held_out_judge(runs[0], data, generated, made, i, seed)
+    contest = gathered(runs, samples, seed)
+    # The judges come after all who were there: each trains against what those have made.
+    fresh = [held_out_judge(runs[0], data, contest, i, seed) for i in range(judges)]
+    contest.judges.update({f"held-out judge {i}": judge for i, judge in enumerate(fresh)})
     real = data.held_out_batch(samples, torch.Generator().manual_seed(seed))
-    names = list(generated)
-    rates = np.array([
-        # A D that has trained against a generator, or against an ancestor of it, is no fair judge:
-        # exactly those are left out (decision 18).
-        [np.nan if made[g] & bench[d].met else bench[d].share(generated[g]) for g in names]
-        for d in counted("discriminators judge", list(bench))
-    ]).reshape(len(bench), len(names))  # fmt: skip
+    groups, names, rates = contest.groups, list(contest.generated), contest.rates()
     found = scores(rates, names, seed)
     out = {
         # for whoever looks later: of which checkpoint of the run it lies in, and which file is the
@@ -90,7 +75,9 @@ def gam2(
         "time": time.time(),  # noqa: TID251  an order of files, nothing is measured by it
         "groups": groups,
         "generators": names,
-        "discriminators": {d: {"error_on_real": 1 - j.share(real)} for d, j in bench.items()},
+        "discriminators": {
+            d: {"error_on_real": 1 - judge.share(real)} for d, judge in contest.judges.items()
+        },
         "rates": [[None if np.isnan(v) else v for v in row] for row in rates.tolist()],
         "scores": {g: vars(s) for g, s in found.items()},
         "verdicts": verdicts(runs, groups, found),
@@ -120,6 +107,49 @@ class Judge(NamedTuple):
     def share(self, samples: Tensor) -> float:
         """Of samples (N, *shape) that it takes for real."""
         return share_taken_for_real(self.d, samples, self.threshold)
+
+
+@dataclass
+class Contest:
+    """Who meets in the matrix, each by its name RUN/PLAYER."""
+
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """run -> its generators."""
+    generated: dict[str, Tensor] = field(default_factory=dict)
+    """Samples (N, *shape) of each generator."""
+    made: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Identities of each generator and of its ancestors."""
+    judges: dict[str, Judge] = field(default_factory=dict)
+
+    def rates(self) -> npt.NDArray[np.float64]:
+        """(judges, generators): the share that each judge takes for real; NaN where it may not
+        judge.
+        """
+        return np.array([
+            # A D that has trained against a generator, or against an ancestor of it, is no fair
+            # judge: exactly those are left out (decision 18).
+            [
+                np.nan if self.made[g] & judge.met else judge.share(made)
+                for g, made in self.generated.items()
+            ]
+            for judge in counted("discriminators judge", list(self.judges.values()))
+        ]).reshape(len(self.judges), len(self.generated))  # fmt: skip
+
+
+def gathered(runs: Sequence[Run], samples: int, seed: int) -> Contest:
+    """All generators of these runs, with so many samples each, and all who can judge them."""
+    out = Contest()
+    for run in runs:
+        history = lineage(run, run.checkpoint("judged"))
+        out.groups[run.name] = [f"{run.name}/{p}" for p in history.generators]
+        for p, ids in history.generators.items():
+            made = run.generator(p).draw(samples, seed)
+            out.generated[f"{run.name}/{p}"] = torch.from_numpy(made)
+            out.made[f"{run.name}/{p}"] = ids
+        for p, d in run.discriminators(history.discriminators).items():
+            judge = Judge(d, threshold(run, p), history.discriminators[p])
+            out.judges[f"{run.name}/{p}"] = judge
+    return out
 
 
 def refuse_twins(names: Sequence[str]) -> None:
@@ -189,49 +219,30 @@ def mark_best(runs: Sequence[Run], groups: dict[str, list[str]], found: dict[str
         run.store("best.json", entry)
 
 
-def held_out_judge(
-    run: Run,
-    data: Any,
-    generated: dict[str, Tensor],
-    made: dict[str, frozenset[str]],
-    index: int,
-    seed: int,
-) -> Judge:
+def held_out_judge(run: Run, data: Any, contest: Contest, index: int, seed: int) -> Judge:
     """A fresh D by the run's settings, trained against half of the generators' frozen samples."""
-    config = run.config
+    config, pair = run.config, run.config.pair
     streams = Streams(seed, f"held-out-judge-{index}")
-    names = list(generated)
-    order = torch.randperm(
-        len(names), generator=Streams(seed, "held-out-judges").at("order")
-    ).tolist()
+    names = list(contest.generated)
+    stream = Streams(seed, "held-out-judges").at("order")
+    order = torch.randperm(len(names), generator=stream).tolist()
     # Halves in turn: with two judges or more, nobody is without an unseen one.
     half = max(1, len(names) // 2)
     mine = [names[order[(index * half + i) % len(names)]] for i in range(half)]
     component = cast(NetworkComponent, config.component("network"))
     d = component.discriminator(data.shape, streams.at("init-d"))
     loss = cast(Loss, config.component("loss"))
-    optimizer = make_optimizer(
-        config.pair.optimizer,
-        d.parameters(),
-        config.pair.lr_d,
-        config.pair.beta1,
-        config.pair.beta2,
-    )
-    pool = torch.cat([generated[g] for g in mine])
+    optimizer = make_optimizer(pair.optimizer, d.parameters(), pair.lr_d, pair.beta1, pair.beta2)
+    pool = torch.cat([contest.generated[g] for g in mine])
     for step in range(JUDGE_STEPS):
         real = data.batch(config.batch_size, streams.at("data", step), torch.device("cpu"))
         pick = torch.randint(len(pool), (config.batch_size,), generator=streams.at("fake", step))
+        noise = streams.at("penalty", step)
         S.d_step(
-            d,
-            optimizer,
-            loss,
-            real,
-            pool[pick],
-            streams.at("penalty", step),
-            clip=config.pair.clip_grad_d,
-            at=At(step),
-        )
-    return Judge(d.eval(), threshold(run, ""), frozenset().union(*(made[g] for g in mine)))
+            d, optimizer, loss, real, pool[pick], noise, clip=pair.clip_grad_d, at=At(step)
+        )  # fmt: skip
+    met = frozenset().union(*(contest.made[g] for g in mine))
+    return Judge(d.eval(), threshold(run, ""), met)
 
 
 def table(out: dict[str, Any]) -> str:

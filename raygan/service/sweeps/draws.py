@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raygan.errors import did_you_mean
+
 DRAWS = ("uniform", "log_uniform", "randint", "choice")
 
 
@@ -30,6 +32,27 @@ def numbered(spec: Any) -> Any:
 def _number(end: Any) -> Any:
     written = isinstance(end, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", end)
     return float(end) if written else end
+
+
+def check_values(path: str, values: Any) -> None:
+    """Raises ValueError where what `space` says of a setting is neither a list of values nor one
+    way to draw them.
+    """
+    if isinstance(values, dict):
+        _check_draw(path, values)
+    elif not isinstance(values, list) or not values:
+        raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
+
+
+def _check_draw(path: str, spec: dict[str, Any]) -> None:
+    kind = next(iter(spec), "")
+    if len(spec) != 1 or kind not in DRAWS:
+        raise ValueError(f"space.{path}: {kind!r} is no way to draw. {did_you_mean(kind, DRAWS)}")
+    ends = spec[kind]
+    if not isinstance(ends, list) or not ends or (kind != "choice" and len(ends) != 2):
+        raise ValueError(f"space.{path}: {kind} needs a list, of two ends or of choices")
+    if kind != "choice" and (why := no_range(kind, ends)):
+        raise ValueError(f"space.{path}: {kind} {ends}: {why}")
 
 
 def no_range(kind: str, ends: Sequence[Any]) -> str:

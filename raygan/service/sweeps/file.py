@@ -26,7 +26,7 @@ from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
-from raygan.service.sweeps.draws import DRAWS, draw, no_range, numbered
+from raygan.service.sweeps.draws import check_values, draw, numbered
 from raygan.service.sweeps.naming import trial_name
 from raygan.strategies.base import generating, mixed, strategy_of
 from raygan.strategies.roles import MIXTURE
@@ -127,21 +127,7 @@ class Sweep(Travels):
         if not self.space:
             raise ValueError("space is empty: name what is swept, as in {seed: [0, 1]}")
         for path, values in self.space.items():
-            if isinstance(values, dict):
-                kind = next(iter(values), "")
-                if len(values) != 1 or kind not in DRAWS:
-                    raise ValueError(
-                        f"space.{path}: {kind!r} is no way to draw. {did_you_mean(kind, DRAWS)}"
-                    )
-                ends = values[kind]
-                if not isinstance(ends, list) or not ends or (kind != "choice" and len(ends) != 2):
-                    raise ValueError(
-                        f"space.{path}: {kind} needs a list, of two ends or of choices"
-                    )
-                if kind != "choice" and (why := no_range(kind, ends)):
-                    raise ValueError(f"space.{path}: {kind} {ends}: {why}")
-            elif not isinstance(values, list) or not values:
-                raise ValueError(f"space.{path}: write a list of values, or {{uniform: [a, b]}}")
+            check_values(path, values)
         if self.scheduler == "pbt" and not self.perturb:
             raise ValueError("scheduler pbt needs `perturb`: the settings that change on the way")
         # PBT starts from what was drawn: of anything else there is no value to change

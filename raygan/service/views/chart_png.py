@@ -28,15 +28,28 @@ def drawn(chart: Chart) -> bytes:
             axis.axis("off")
         for number, (axis, (panel, x)) in enumerate(zip(axes.flat, frames, strict=False)):
             _panel(axis, panel, x)
-            if twice and number % 2 == 0:
-                axis.set_ylabel(panel.name)
-            elif not twice and panel.name:
-                axis.set_title(panel.name, fontsize=9)
-            if not twice or number >= len(frames) - 2:
-                axis.set_xlabel(panel.axes[x])
+            if twice:
+                _name_two(axis, panel, x, left=number % 2 == 0, last=number >= len(frames) - 2)
+            else:
+                _name_one(axis, panel, x)
         if any(panel.levels or len(panel.lines) > 1 for panel in chart.panels):
             legend(figure, axes.flat[min(len(frames), across) - 1 if twice else 0])
     return png(figure)
+
+
+def _name_two(axis: Any, panel: Panel, x: str, left: bool, last: bool) -> None:
+    """One of a panel's two frames: its name beside the left one, the axes under the last row."""
+    if left:
+        axis.set_ylabel(panel.name)
+    if last:
+        axis.set_xlabel(panel.axes[x])
+
+
+def _name_one(axis: Any, panel: Panel, x: str) -> None:
+    """A panel in one frame: its name above it, its axis below."""
+    if panel.name:
+        axis.set_title(panel.name, fontsize=9)
+    axis.set_xlabel(panel.axes[x])
 
 
 def _panel(axis: Any, panel: Panel, x: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from raygan.own.names import label
@@ -10,12 +11,12 @@ from raygan.service.runs.run import Run
 from raygan.strategies.roles import role_of
 from raygan.visible import finite, visible
 
+Row = dict[str, Any]
 ENDED = ("done", "degraded", "stopped", "failed")
 
 
 def state(run: Run) -> dict[str, Any]:
     """A run at this moment, as plain values: for `status`, `watch`, and the live page."""
-    from raygan.metrics.ranking import headline
     from raygan.service.views.tables import lives, waiting_line
 
     info, config, summary, roles = run.info, run.config, run.summary, run.roles
@@ -25,23 +26,17 @@ def state(run: Run) -> dict[str, Any]:
     players: list[dict[str, Any]] = []
     holds = summary.holds
     for player in [*there, *(p for p in gone if p in trained)]:
-        row, score = trained.get(player, {}), scores.get(player, {})
-        seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
-        metric = headline(score) if score else None
+        row = trained.get(player, {})
         step = int(row.get("step", 0))
         players.append({
             "player": player, "main": role_of(player, roles).main, "step": step,
-            "holds": holds.get(player, player),
-            "rate": row["steps"] / seconds if seconds else None,
-            "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
+            "holds": holds.get(player, player), **_pace(row),
             "loss_d": row.get("loss_d"), "loss_g": row.get("loss_g"), "lag": row.get("lag"),
-            "score": f"{metric} {score[metric]:.4g}" if metric else None,
+            "score": _headline(scores.get(player)),
             "state": gone.get(player) or ("done" if step >= config.steps else "train"),
         })  # fmt: skip
-    status = info["status"] if running(info) or info["status"] in ENDED else "lost"
-    # Who has left counts neither as done nor as missing.
-    here = [p for p in players if p["state"] not in ("retire", "leave")]
-    done = sum(p["step"] for p in here) / (config.steps * max(1, len(here)))
+    status = _status(info)
+    done = _progress(players, config.steps)
     elapsed = summary.elapsed
     mixture = scores.get("mixture")
     seen = {
@@ -63,6 +58,36 @@ def state(run: Run) -> dict[str, Any]:
     }  # fmt: skip
     # NaN is no JSON: a browser's parser refuses the whole state for one loss.
     return {key: finite(value) for key, value in seen.items()}
+
+
+def _status(info: Row) -> str:
+    """What run.json says, unless nobody runs it who could have ended it."""
+    known = running(info) or info["status"] in ENDED
+    return str(info["status"]) if known else "lost"
+
+
+def _pace(row: Row) -> Row:
+    """Steps a second of a player's last round, and the share of its time that it waited."""
+    seconds, held = row.get("seconds", 0.0), row.get("held_s", 0.0)
+    return {
+        "rate": row["steps"] / seconds if seconds else None,
+        "wait": (row.get("wait_s", 0.0) + held) / (seconds + held) if seconds else None,
+    }
+
+
+def _headline(score: Row | None) -> str | None:
+    """The one score that tells most, where there are any."""
+    from raygan.metrics.ranking import headline
+
+    metric = headline(score) if score else None
+    return f"{metric} {score[metric]:.4g}" if score and metric else None
+
+
+def _progress(players: Sequence[Row], steps: int) -> float:
+    """The share of all steps that is done."""
+    # Who has left counts neither as done nor as missing.
+    here = [p for p in players if p["state"] not in ("retire", "leave")]
+    return float(sum(p["step"] for p in here) / (steps * max(1, len(here))))
 
 
 def state_text(seen: dict[str, Any]) -> str:

@@ -64,6 +64,10 @@ def _unlike_networks(pairs: Sequence[Pair]) -> str | None:
     every = [p for pair in pairs for network in (pair.g, pair.d) for p in network.parameters()]
     if len({id(p) for p in every}) < len(every):
         return "they share layers"
+    return _unlike_layers(pairs)
+
+
+def _unlike_layers(pairs: Sequence[Pair]) -> str | None:
     first, *others = [(described(p.g), described(p.d)) for p in pairs]
     for own in others:
         for network, model in zip(own, first, strict=True):

@@ -117,11 +117,7 @@ class Federated(FederatedSettings):
         due = self.meets(at, plan) and any(progress.swapped.get(p, 0) < at for p in sites)
         # one that is alone has nobody to meet
         if due and len(sites) > 1:
-            # all must stand at the meeting; until then only those behind it go on
-            if len(ready) < len(done) or set(done.values()) != {at}:
-                return [Train(p, at - done[p], at) for p in ready if p != GLOBAL and done[p] < at]
-            takes = takes_of(matching(sites, plan.seed, at), sites)
-            return [Swap(at, tuple(sorted(takes.items())))]
+            return meeting(sites, ready, done, plan.seed)
         told = min(done[p] for p in sites)
         ends = {p: min(at + 1, plan.steps) for p in sites} | {GLOBAL: min(told, at + 1)}
         return [Train(p, ends[p] - done[p], at) for p in ready if ends[p] > done[p]]
@@ -133,3 +129,15 @@ class Federated(FederatedSettings):
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
         """All at the step of the one that is furthest."""
         return dict.fromkeys(done, max(done.values()))
+
+
+def meeting(
+    sites: Sequence[str], ready: Sequence[str], done: Mapping[str, int], seed: int
+) -> list[Order]:
+    """A swap of discriminators at the centre's step, once all stand there."""
+    at = done[GLOBAL]
+    # until then only those behind it go on
+    if len(ready) < len(done) or set(done.values()) != {at}:
+        return [Train(p, at - done[p], at) for p in ready if p != GLOBAL and done[p] < at]
+    takes = takes_of(matching(sites, seed, at), sites)
+    return [Swap(at, tuple(sorted(takes.items())))]

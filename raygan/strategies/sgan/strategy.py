@@ -175,33 +175,44 @@ class Sgan(OverLocals):
         alone = replace(progress, done={p: s for p, s in done.items() if p != GLOBAL})
         orders: list[Order] = []
         for order in self.inner.decide([p for p in ready if p != GLOBAL], alone, plan):
+            # a judge's slots are not the global pair's business
             if isinstance(order, Train) and order.player not in (GLOBAL, JUDGE):
-                # the global pair, at step `at`, reads version `at` + 1 next: what is older is used.
-                # A judge's slots are not its business
-                keep = at + 1 if order.forget_before == 0 else min(order.forget_before, at + 1)
-                steps = order.steps
+                # a local keeps what it has published until it is used: the lead is what bounds its
+                # memory
                 if plan.tempo == "lockstep":
-                    # a local keeps what it has published until it is used: the lead is what bounds
-                    # its memory
-                    steps = min(steps, at + self.max_lead - done[order.player])
-                order = replace(order, steps=steps, forget_before=keep)
-                if steps <= 0:
+                    lead = at + self.max_lead - done[order.player]
+                    order = replace(order, steps=min(order.steps, lead))
+                if order.steps <= 0:
                     continue
+                order = kept_for_global(order, at)
             orders.append(order)
-        # iteration i needs version i + 1 of every local: the slowest one says how far
-        frontier = min(steps for player, steps in done.items() if player not in (GLOBAL, JUDGE))
-        stop = plan.next_stop(at)
-        if plan.tempo == "lockstep":
-            stop = min(stop, frontier)
-        if GLOBAL in ready and stop > at and frontier > 0:  # 0: nothing is published yet
-            orders.append(Train(GLOBAL, stop - at))
-        return orders
+        return orders + global_orders(ready, done, plan)
 
     def stop_targets(self, done: Mapping[str, int], plan: Plan) -> dict[str, int]:
         """lockstep: all at the step of the one that is furthest, since published versions are not
         saved.
         """
         return dict.fromkeys(done, max(done.values())) if plan.tempo == "lockstep" else dict(done)
+
+
+def global_orders(ready: Sequence[str], done: Mapping[str, int], plan: Plan) -> list[Order]:
+    """The global pair's next one, where it is ready and its locals have published."""
+    at = done[GLOBAL]
+    # iteration i needs version i + 1 of every local: the slowest one says how far
+    frontier = min(steps for player, steps in done.items() if player not in (GLOBAL, JUDGE))
+    stop = plan.next_stop(at)
+    if plan.tempo == "lockstep":
+        stop = min(stop, frontier)
+    # 0: nothing is published yet
+    return [Train(GLOBAL, stop - at)] if GLOBAL in ready and stop > at and frontier > 0 else []
+
+
+def kept_for_global(order: Train, at: int) -> Train:
+    """A local's order that leaves what the global pair, at step `at`, has not read."""
+    # it reads version `at` + 1 next: what is older is used
+    unread = at + 1
+    before = min(order.forget_before, unread) if order.forget_before else unread
+    return replace(order, forget_before=before)
 
 
 def prior_of(config: Config, local: str) -> Prior:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.gan import steps as S
+from raygan.gan.bad_steps import WAIT
 from raygan.gan.later import Value, number, read
 from raygan.gan.types import Loss, Report
 
@@ -33,7 +34,7 @@ class Meter:
             return
         self.rows.append(values)
         # each number there holds a piece of the device's memory
-        if len(self.rows) > S.WAIT:
+        if len(self.rows) > WAIT:
             self._settle(read(value for row in self.rows for value in row.values()))
 
     def _settle(self, found: Mapping[int, float]) -> None:

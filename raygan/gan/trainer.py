@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
-from raygan.gan import steps as S
 from raygan.gan.averaging import Averaging
+from raygan.gan.bad_steps import BadSteps
 from raygan.gan.later import read
 from raygan.gan.meter import Meter
 from raygan.gan.optimizers import make_optimizer
@@ -77,7 +77,7 @@ class Trainer:
         self.opt_d = self.optimizer(self.d, self.config.lr_d)
         self.average = duplicate(self.g) if self.config.ema else self.g
         self.averaging = Averaging(self.average, self.g)
-        self.bad_steps = S.BadSteps(name, self.config.max_bad_steps)
+        self.bad_steps = BadSteps(name, self.config.max_bad_steps)
         self.identity = {"D": name, "G": name}
         self.swapped_at = -1
         self.step = 0

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from raygan.controller.worker import Shelves
 from raygan.errors import NonFiniteError
+from raygan.gan.bad_steps import WAIT, BadSteps
 from raygan.gan.later import bad_or_last, numbers
 from raygan.gan.pair import Pair, Sharing
-from raygan.gan.steps import WAIT, BadSteps
 from raygan.gan.weights import digest
 from raygan.strategies.base import Setup, load_data
 from raygan.strategies.batching.pack import Pack

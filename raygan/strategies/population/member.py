@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from raygan.errors import NonFiniteError
+from raygan.gan.bad_steps import BadSteps
 from raygan.gan.modes import evaluated
 from raygan.gan.pair import Pair
 from raygan.gan.random_streams import Streams, sample_prior
-from raygan.gan.steps import BadSteps
 from raygan.gan.trainer import Parts
 from raygan.gan.types import At, Report, State
 from raygan.metrics.nearness import Rule, distance

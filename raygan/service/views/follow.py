@@ -48,9 +48,7 @@ class Feed(Protocol):
         """Look again; False when there is nothing more to come."""
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Leave a request for the driver: {"verb": "stop", "epoch": ...} or {"verb": "scale", "id":
-        ..., "pairs": ...}.
-        """
+        """Leave a request for the driver: {"verb": "stop" | "scale", ...} (`controller.requests`)."""
 
 
 class FolderFeed:

@@ -16,9 +16,13 @@ from pydantic import BaseModel
 from benchmarks import scoreboard
 from benchmarks.claims import GROUPS
 from raygan.cli import VERBS, main
+from raygan.cli.settings import component_settings, settings_of
 from raygan.components import KINDS, names
-from raygan.config import Config
+from raygan.config import Config, presets
+from raygan.metrics import groups
 from raygan.metrics.ranking import METRICS
+from raygan.service.sweeps.draws import DRAWS
+from raygan.service.sweeps.file import Budget, Sweep
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -177,3 +181,93 @@ def test_examples_in_what_makes_the_pages(monkeypatch: pytest.MonkeyPatch) -> No
         found = doctest.testmod(importlib.import_module(name))
         assert found.attempted, name
         assert not found.failed, name
+
+
+ELSEWHERE = (ROOT / "docs/expectations.md").read_text()
+ROW = re.compile(r"^- \*\*([^*]+)\*\*\. \*\*([^*]+)\*\*(.*?)(?=^- |^$|\Z)", re.M | re.S)
+
+
+def test_every_row_of_what_others_expect_is_yes_or_argued() -> None:
+    parts = re.split(r"^## ", ELSEWHERE, flags=re.M)[1:]
+    assert len(parts) == 4
+    for part in parts:
+        rows = ROW.findall(part)
+        assert len(rows) == len(re.findall(r"^- ", part, re.M)) >= 8
+        for what, answer, way in rows:
+            assert answer in {"yes", "in part", "no"}, what
+            assert answer == "yes" or "Instead" in way, f"{what}: what is to be done instead?"
+
+
+def unknown(span: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What a piece of code names that raygan has not."""
+    kinds = {kind: names(kind) for kind in KINDS}
+    settings = {path for path, _ in settings_of(Config)}
+    settings |= {p for k, of in kinds.items() for n in of for p, _ in component_settings(k, n)}
+    words, found = shlex.split(span), list[str]()
+    at = words.index("raygan") + 1 if "raygan" in words[:-1] else None
+    verb = words[at] if at is not None else "train"
+    if verb not in VERBS:
+        return [verb]
+    told = re.findall(r"\[(--[\w-]+)", usage(verb, capsys))
+    for flag, value in zip(words, [*words[1:], ""], strict=True):
+        if not flag.startswith("--"):
+            continue
+        name = flag[2:].replace("-", "_")
+        if name not in settings | kinds.keys() and flag not in told:
+            found.append(flag)
+        if name in kinds and re.fullmatch(r"[a-z]\w*", value) and value not in kinds[name]:
+            found.append(f"{flag} {value}")
+        if (name, verb) == ("metrics", "evaluate"):
+            found += [m for m in value.split(",") if m not in {*groups.GROUPS, *groups.ALONE}]
+    if re.fullmatch(rf"({'|'.join(settings_groups(settings))})\.[\w.]+", span):
+        found += [] if span in settings or span.endswith(".png") else [span]
+    if key := re.fullmatch(r"(\w+):( \w+)?", span):
+        # of a sweep file: its own word for it is checked by the model
+        field = Sweep.model_fields.get(key[1])
+        known = field is not None and (not key[2] or repr(key[2].strip()) in str(field.annotation))
+        found += [] if known else [span]
+    if re.fullmatch(r"[a-z]+\d*(-[a-z0-9]+)+", span):
+        found += [] if span in presets() else [span]
+    if attribute := re.match(r"raygan\.(\w+)", span):
+        found += [] if hasattr(importlib.import_module("raygan"), attribute[1]) else [span]
+    return found
+
+
+def settings_groups(settings: set[str]) -> set[str]:
+    """First words of dotted settings."""
+    return {path.partition(".")[0] for path in settings if "." in path}
+
+
+def test_what_others_expect_is_answered_by_names_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    prose = re.sub(r"```.*?```", "", ELSEWHERE, flags=re.S)
+    spans = dict.fromkeys(re.findall(r"`([^`\n]+)`", prose))
+    assert len(spans) > 80
+    assert {span: bad for span in spans if (bad := unknown(span, capsys))} == {}
+    drawn = re.search(r"\*\*Search spaces\*\*.*?in `space:`", ELSEWHERE, re.S)
+    assert drawn is not None
+    assert {*DRAWS} == {*re.findall(r"`(\w+)`", drawn[0])}
+    assert {*Budget.model_fields} <= {*spans}
+
+
+@pytest.mark.parametrize(
+    ("span", "bad"),
+    [
+        ("--pair.clip-grad-d", []),
+        ("--pair.clip", ["--pair.clip"]),
+        ("--loss hinges", ["--loss hinges"]),
+        ("raygan evalute RUN", ["evalute"]),
+        ("raygan sweep FILE --time-budget 3", ["--time-budget"]),
+        ("raygan evaluate RUN --metrics fid,is", ["is"]),
+        ("scheduler: asha", []),
+        ("scheduler: pb2", ["scheduler: pb2"]),
+        ("resources.gpus", ["resources.gpus"]),
+        ("ring8-stylegan", ["ring8-stylegan"]),
+        ("raygan.sweep", ["raygan.sweep"]),
+    ],
+)
+def test_a_name_that_there_is_not_is_found(
+    span: str, bad: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert unknown(span, capsys) == bad

@@ -1,4 +1,4 @@
-"""Steps left out since a loss was not finite: they are counted, and too many in a row end a player."""
+"""Steps left out since a loss was not finite: counted, and too many in a row end a player."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Captured:
     def _capture(self, kind: Hashable, reals: Sequence[Tensor]) -> None:
         """A graph of this kind of step; nothing is done yet."""
         pair, graph = self.pair, torch.cuda.CUDAGraph()
-        for stream in pair.drawn_from():
+        for stream in pair.drawn_from:
             graph.register_generator_state(stream)
         self.pool = self.pool or torch.cuda.graph_pool_handle()
         # a first step has made the optimizers' tensors since the round began

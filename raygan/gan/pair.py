@@ -37,9 +37,6 @@ from raygan.gan.weights import (
     word_bytes,
 )
 
-DRAWN = ("noise", "penalty")
-"""Purposes of the streams that a step draws from where it computes."""
-
 
 @dataclass(frozen=True)
 class Sharing:
@@ -71,6 +68,8 @@ class Pair(Trainer):
     def __init__(self, name: str, parts: Parts, sharing: Sharing | None = None) -> None:
         super().__init__(name, parts)
         self.sharing = sharing or Sharing()
+        self.drawn_from: list[torch.Generator] = []
+        """The streams of a step: of noise, and of what a loss draws."""
         wanted = parts.graphs is not None and self.device.type == "cuda"
         self.captured = Captured(self, parts.graphs or "") if wanted else None
 
@@ -123,19 +122,14 @@ class Pair(Trainer):
 
     def seed(self) -> None:
         """Set the streams of `updates` to the beginning of this step."""
-        for purpose in DRAWN:
-            self.streams.at(purpose, self.step)
-
-    def drawn_from(self) -> list[torch.Generator]:
-        """The streams of `updates`, as they are: of noise, and of what a loss draws."""
         # two, so that a loss that draws points of its own leaves the z of all losses alike
-        return [self.streams.now(purpose) for purpose in DRAWN]
+        self.drawn_from = [self.streams.at(p, self.step) for p in ("noise", "penalty")]
 
     def updates(self, reals: Sequence[Tensor], probe: Meter | None = None) -> dict[str, Value]:
         """Those of one step, on real batches (N, *shape) for each of D's; nothing here asks the
         device for a number, nor does anything of a host's but what `kind` tells.
         """
-        noise, extra = self.drawn_from()
+        noise, extra = self.drawn_from
         losses_d: list[Value] = []
         for i, sample in enumerate(reals):
             with torch.no_grad():

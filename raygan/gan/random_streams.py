@@ -59,10 +59,6 @@ class Streams:
         generator.manual_seed(derive_seed(self.seed, self.player, purpose, step))
         return generator
 
-    def now(self, purpose: str) -> torch.Generator:
-        """The generator of `purpose`, where it was left."""
-        return self._generators[f"{purpose}@{self.device}"]
-
     def take_turn(self, turn: int) -> None:
         """Other streams than before a rollback: with the same ones the NaN would come again."""
         self.turn = turn

@@ -77,7 +77,7 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
     )  # fmt: skip
     monkeypatch.setattr(module.ray, "get", lambda reference: reference)
     monkeypatch.setattr(module.torch, "set_num_threads", threads.append)
-    monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
+    monkeypatch.setattr(module, "pick_device", lambda config, players=1: module.torch.device("cpu"))
     config = tiny_config(resources={"num_threads": 3}, failures={"rollbacks": 5})
     ours._samples, ours._begun = setup_of(config).data, threading.Event()
     ours._here.kept[SWAP] = {}
@@ -100,7 +100,7 @@ def test_an_attempt_begins_with_its_players_at_their_states_and_nothing_of_an_ea
 def test_in_lockstep_all_versions_are_kept_and_else_the_newest(
     monkeypatch: pytest.MonkeyPatch, tempo: str, kept: list[int]
 ) -> None:
-    monkeypatch.setattr(module, "pick_device", lambda config: module.torch.device("cpu"))
+    monkeypatch.setattr(module, "pick_device", lambda config, players=1: module.torch.device("cpu"))
     config = tiny_config(tempo=tempo, resources={"num_threads": module.torch.get_num_threads()})
     ours = actor()
     ours._samples, ours._begun = setup_of(config).data, threading.Event()

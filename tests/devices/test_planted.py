@@ -32,9 +32,9 @@ BUGS = {
         "gap",
     ),
     "z from a generator of the host": Bug(
-        "raygan.gan.pair:Pair.drawn_from",
-        "self.streams.now(purpose)",
-        'self.streams.at(purpose, self.step, "cpu")',
+        "raygan.gan.pair:Pair.seed",
+        "self.streams.at(p, self.step)",
+        'self.streams.at(p, self.step, "cpu")',
         "gap",
     ),
     "z made on the host": Bug(

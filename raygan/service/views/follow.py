@@ -48,7 +48,7 @@ class Feed(Protocol):
         """Look again; False when there is nothing more to come."""
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Leave a request for the driver: {"verb": "stop" | "scale", ...} (`controller.requests`)."""
+        """Leave a request for the driver: {"verb": "stop", ...} (`controller.requests`)."""
 
 
 class FolderFeed:

@@ -304,7 +304,7 @@ def test_d_goes_on_for_no_longer_than_half_of_what_it_was_trained_for(
 ) -> None:
     config = Config(steps=steps)
     assert rejection.updates(config) == updates
-    assert f"({updates} steps on" in rejection.said(config)
+    assert f"({updates} steps on" in rejection.rejection_protocol(config)
 
 
 def test_large_samples_are_drawn_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from raygan.errors import CheckpointError
 from raygan.service import measuring
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run
-from raygan.service.scores import rejected as rejected_scores
 from raygan.service.scores import rejection
+from raygan.service.scores import rejection_score as rejected_scores
 from raygan.service.scores.evaluate import result_table
 from raygan.service.scores.rejection import rejecting
 from raygan.service.views.report import write_report

@@ -159,7 +159,19 @@ def error_line(error: BaseException) -> str:
     >>> error_line(ValueError("no\\n  such thing")), error_line(KeyboardInterrupt())
     ('ValueError: no such thing', 'KeyboardInterrupt')
     """
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+    return f"{type(error).__name__}: {words_of(error)[:160]}".rstrip(": ")
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, in a line; a user's own may raise where it is asked.
+
+    >>> words_of(ValueError("two", "things"))
+    "('two', 'things')"
+    """
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return "(says nothing)"
 
 
 SHOWN = 24

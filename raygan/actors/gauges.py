@@ -94,16 +94,17 @@ class Gauges:
 
     def _row(self, row: Mapping[str, Any]) -> None:
         player, series = str(row["player"]), self.series
-        seconds = float(row.get("seconds", 0.0)) if row["kind"] == "train" else 0.0
+        trains = row["kind"] == "train"
+        seconds = float(row.get("seconds", 0.0)) if trains else 0.0
         # the whole run's: also what somebody has done that has left since
         series.add("player_seconds", "", seconds)
-        if row["kind"] == "train":
+        if trains:
             self._count(player, float(row["step"]), float(row["steps"]))
         series.set("elapsed_seconds", "", row.get("elapsed", 0.0))
         # its last rows and scores may come after it has left
         if self._left(player):
             return
-        if row["kind"] == "train":
+        if trains:
             names = {"loss_d": "loss_d", "loss_g": "loss_g", "d_accuracy": "d_accuracy",
                      "lag": "lag_steps",
                      "bad_steps": "bad_steps", "slot_spread": "slot_spread_steps"}  # fmt: skip

@@ -15,7 +15,7 @@ random streams are registered with it, and read their seed and place anew at eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ class Captured:
         """Of a round of so many steps: the share that was replayed."""
         return {"replayed": self.replayed / steps}
 
-    def step(self, reals: Sequence[Tensor]) -> dict[str, Value]:
+    def step(self, reals: Sequence[Tensor]) -> Mapping[str, Value]:
         """The pair's updates on these batches, each (N, *shape); its streams are seeded. The
         losses.
         """
@@ -101,7 +101,7 @@ class Captured:
             self.seen.add(kind)
         return self.pair.updates(reals)
 
-    def _replay(self, graph: Graph, reals: Sequence[Tensor]) -> dict[str, Value]:
+    def _replay(self, graph: Graph, reals: Sequence[Tensor]) -> dict[str, Tensor]:
         for place, real in zip(graph.reals, reals, strict=True):
             place.copy_(real, non_blocking=True)
         graph.graph.replay()
@@ -160,10 +160,7 @@ class Captured:
             again = self._replay(graph, reals)
         self.replayed -= 1
         ours = [loss for loss in losses.values() if isinstance(loss, Tensor)]
-        if self._places() == self.places and _same(
-            [*tensors, *again.values()],  # type: ignore[list-item]
-            [*after, *ours],
-        ):
+        if self._places() == self.places and _same([*tensors, *again.values()], [*after, *ours]):
             graph.compared = True
         else:
             _put(tensors, after)

@@ -18,11 +18,6 @@ Value = float | Tensor
 """A number, or a tensor () of a device that nobody has looked at."""
 
 
-def value_of(loss: Tensor) -> Value:
-    """Of a scalar: a float of one that is on the host."""
-    return loss.item() if loss.device.type == "cpu" else loss.detach()
-
-
 def read(values: Iterable[Value]) -> dict[int, float]:
     """The numbers, by the `id` of each tensor among the values, which the caller still holds: one
     wait for all of them.

@@ -11,7 +11,7 @@ its shelf (`controller.worker.Shelves`; between processes `actors.publications`)
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,8 +70,9 @@ class Pair(Trainer):
         self.sharing = sharing or Sharing()
         self.drawn_from: list[torch.Generator] = []
         """The streams of a step: of noise, and of what a loss draws."""
-        wanted = parts.graphs is not None and self.device.type == "cuda"
-        self.captured = Captured(self, parts.graphs or "") if wanted else None
+        self.captured: Captured | None = None
+        if parts.graphs is not None and self.device.type == "cuda":
+            self.captured = Captured(self, parts.graphs)
 
     def open(self, board: Board) -> None:
         """One that goes on publishes what it is, since its shelf is empty; nobody needs anything
@@ -103,7 +104,7 @@ class Pair(Trainer):
         """What it says of itself at the end of a round, for its strategy: `own/NAME`."""
         return {}
 
-    def one_step(self, probe: Meter | None = None) -> dict[str, Value]:
+    def one_step(self, probe: Meter | None = None) -> Mapping[str, Value]:
         """I_D updates of D, then one of G."""
         self.set_rates()
         data_cpu = self.data_streams.at("data", self.step, "cpu")
@@ -112,6 +113,7 @@ class Pair(Trainer):
             for _ in range(self.loss.d_steps)
         ]
         self.seed()
+        losses: Mapping[str, Value]
         if self.captured is not None and probe is None:
             losses = self.captured.step(reals)
         else:
@@ -170,7 +172,7 @@ class Pair(Trainer):
         every = getattr(self.loss, "penalty_every", 1)
         at = [self.update_of_d(i, self.loss.d_steps) for i in range(self.loss.d_steps)]
         now = self.scheduled
-        moving = now.input_noise(self.step), now.ema(self.step), now.gamma(self.step)
+        moving = now.input_noise(self.step), now.ema(self.step)
         return (*rates, *((a.update % every, a.gamma) for a in at), *moving)
 
     def tensors(self) -> list[Tensor]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from raygan.gan.later import Value, skips, value_of
+from raygan.gan.later import Value, skips
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.types import NOW, At, Loss, g_loss_of
 
@@ -89,7 +89,7 @@ def update(
             apply(optimizer, network, clip)
         finally:
             del vars(optimizer)["found_inf"]
-        return value_of(total)
+        return total.detach()
     value = total.item()
     if math.isfinite(value):
         total.backward()

@@ -273,9 +273,8 @@ class Trainer:
 
     def check(self) -> None:
         """Raises NonFiniteError when a weight or an optimizer's number is NaN or infinite."""
-        looked, self.looked = self.looked, None
-        known = looked is not None and looked[0] == self.step
-        if not (looked[1] if looked is not None and known else bool(self.sound())):
+        (step, sound), self.looked = self.looked or (-1, False), None
+        if not (sound if step == self.step else bool(self.sound())):
             raise NonFiniteError(
                 self.name,
                 f"weights or an optimizer's state are NaN or infinite at step {self.step}.",

@@ -15,9 +15,9 @@ from raygan.gan.weights import digest
 from raygan.strategies.base import Setup, load_data, strategy_of
 from raygan.strategies.population.member import Member
 from tests.conftest import tiny_config
+from tests.devices import test_skipped as skipped
 from tests.devices.fake_cuda import FakeCuda
 from tests.devices.test_same_bits import PICTURES
-from tests.devices.test_skipped import spoil
 
 STEPS = 9
 KINDS: dict[str, dict[str, Any]] = {
@@ -33,11 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def pair_on(device: str, graphs: str, **changes: Any) -> Pair:
     """A pair there."""
-    config = tiny_config(
-        **{"strategy": "independent", "resources": {"cuda_graphs": graphs}, **changes}
-    )
-    setup = Setup(config, load_data(config), torch.device(device))
-    return Pair("pair-00", setup.parts("pair-00"))
+    return skipped.pair_on(device, resources={"cuda_graphs": graphs}, **changes)
 
 
 def rounds(pair: Pair) -> tuple[list[dict[str, float]], str]:
@@ -101,7 +97,7 @@ def test_a_step_that_is_not_finite_is_left_out_of_a_graph_too(what: str) -> None
                 # where the batch comes from: what a graph reads is the batch
                 pair.data = _Data(pair, pair.step + 3)  # type: ignore[assignment]
             else:
-                spoil(pair, "z", {pair.step + 8})  # the last, which is no replay
+                skipped.spoil(pair, "z", {pair.step + 8})  # the last, which is no replay
             report = without(pair.train(STEPS, Shelves()))
             found.append((digest(pair.state()), {k: str(v) for k, v in report.items()}))
             assert report["bad_steps"] == 1

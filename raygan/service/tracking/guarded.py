@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from raygan.errors import words_of
 from raygan.service.tracking.payload import without_secrets
 from raygan.trackers.base import Tracked
 
@@ -63,7 +64,7 @@ class Guarded:
         except (
             BaseException
         ) as error:  # of any kind, raised in this thread: watching never stops training
-            self.fails(f"{what}: {type(error).__name__}: {without_secrets(words(error))[:200]}")
+            self.fails(f"{what}: {type(error).__name__}: {without_secrets(words_of(error))[:200]}")
 
     @contextlib.contextmanager
     def _calling(self, what: str) -> Iterator[None]:
@@ -92,15 +93,3 @@ class Guarded:
         if not self._warned:
             self._warned = True
             self.trouble.append(f"{self.label}: {text}")
-
-
-def words(error: BaseException) -> str:
-    """What an error says, in a line; one may raise where it is asked.
-
-    >>> words(ValueError("two", "things"))
-    "('two', 'things')"
-    """
-    try:
-        return " ".join(str(error).split())
-    except Exception:
-        return "(says nothing)"

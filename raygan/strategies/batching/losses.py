@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
-from raygan.gan.later import numbers
 from raygan.gan.transfer import up
 from raygan.gan.types import NOW, At, Loss
 from raygan.losses.base import Held, LossComponent, gradient_squares
@@ -94,6 +93,7 @@ def updated(networks: Stack, losses: Tensor, clip: float | None) -> list[float]:
     One that is not finite spoils its own slices only, which are left as they were.
     """
     losses.sum().backward()
-    *values, even = numbers([*losses.detach().unbind(), networks.even()])
+    # one question: on a device each is a wait
+    *values, even = torch.cat([losses.detach(), networks.even().to(losses).view(1)]).tolist()
     networks.apply([math.isfinite(v) for v in values], clip, even != 0)
     return values

@@ -77,7 +77,7 @@ TARGETS = {
     f"{A}/cluster.py": Target(("tests/actors/test_cluster.py",), ("close_token",)),
     f"{A}/machine.py": Target(("tests/actors/test_machine.py",),
                               ("private_folder", "_below", "session_folder")),
-    "raygan/service/views/door.py": Target(("tests/security/test_live_page.py",)),
+    "raygan/service/views/access.py": Target(("tests/security/test_live_page.py",)),
 }  # fmt: skip
 
 PLANTED = [
@@ -180,7 +180,7 @@ PLANTED = [
      "a session in somebody else's folder"),
     (f"{A}/machine.py", "facts.st_mode & 0o077", "False", "a session in a folder open to all"),
     (f"{A}/cluster.py", "token.chmod(0o600)", "pass", "a token that everybody can read"),
-    ("raygan/service/views/door.py",
+    ("raygan/service/views/access.py",
      "return hmac.compare_digest(given.encode(errors=\"replace\"), wanted.encode())",
      "return not given or given == wanted", "no token at all gets in"),
     (f"{C}/run_folder.py", "if not path.resolve().is_relative_to(folder.resolve()):", "if False:",
@@ -224,8 +224,8 @@ EQUIVALENT: dict[str, str] = {
     f"{C}/worker.py: host_all: without strict: zip(here, orders, strict=True) #2": ALIKE,
     f"{C}/worker.py: host_all: turned: True": ALIKE,
     f"{C}/worker.py: host_all: turned: True #2": ALIKE,
-    "raygan/service/views/door.py: Door.__init__: one more: 24": LONGER,
-    "raygan/service/views/door.py: Door.__init__: one more: 24 #2": LONGER,
+    "raygan/service/views/access.py: Door.__init__: one more: 24": LONGER,
+    "raygan/service/views/access.py: Door.__init__: one more: 24 #2": LONGER,
     f"{C}/worker.py: host_all: one more: 0 #2": (
         "a pack's orders are all of as many steps: the second says what the first does"
     ),

@@ -3,7 +3,7 @@ results/ahead.json
 
 Presets in async with one player ten times slower than the others, and `max_ahead` from 10 to none.
 In one process and in virtual time: training is real, the order that would be done first is done
-first (`tests/controller/test_pace.py` has the executor). Seconds are virtual: a step takes .01.
+first (tests/controller/test_max_ahead has the executor). Seconds are virtual: a step takes .01.
 What is scored is what the strategy is for, as in benchmarks/science/uneven.py.
 """
 
@@ -20,7 +20,7 @@ from raygan.controller.ledger import Ledger
 from raygan.controller.orders import Done, Evaluate
 from raygan.strategies.base import strategy_of
 from raygan.strategies.pmgan import answers, judge
-from tests.controller.test_pace import Uneven, train
+from tests.controller.test_max_ahead import Uneven, train
 
 PRESETS = {
     "pmgan, a slow generator": ("ring8-pmgan", "gen-03"),

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 import torch
 
-from raygan.actors.pair_sources import heard
+from raygan.actors.pair_sources import answers_of
 from raygan.actors.process import Helper, keep_freed_memory
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
@@ -27,7 +27,7 @@ class EvaluatorActor(Helper):
         torch.set_num_threads(1)
         setup = Setup(config, ray.get(data[0]), torch.device("cpu"))
         self._holders: dict[str, Any] = {}
-        ask = None if setup.data.whole else lambda q: heard(setup, q, self._holders)
+        ask = None if setup.data.whole else lambda q: answers_of(setup, q, self._holders)
         self._evaluator = Evaluator(setup, ask)
 
     def __repr__(self) -> str:

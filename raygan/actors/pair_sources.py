@@ -42,7 +42,7 @@ def outline_there(config: Config) -> Samples:
     return together(dict(zip(sources, _each(sketch, asked), strict=True)))
 
 
-def heard(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[str, Met]:
+def answers_of(setup: Setup, question: Question, holders: Mapping[str, Any]) -> dict[str, Met]:
     """What each part says: by the actor that holds it, or where that is gone, or has said nothing
     within a lease, by a process that reads its source, and ends with it. Raises DataError.
     """

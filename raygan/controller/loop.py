@@ -19,6 +19,7 @@ import math
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 
+from raygan.controller.max_ahead import up_to
 from raygan.controller.membership import (
     Admit,
     Answer,
@@ -31,7 +32,6 @@ from raygan.controller.membership import (
 )  # fmt: skip
 from raygan.controller.notices import Notices
 from raygan.controller.orders import Adopt, Done, Evaluate, Executor, Join, Save
-from raygan.controller.pace import up_to
 from raygan.controller.recorder import Recorder
 from raygan.controller.recovery import Revive
 from raygan.controller.requests import Requests

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raygan.controller.checkpoint_assembly import Assembly
+from raygan.controller.max_ahead import up_to
 from raygan.controller.members import target, too_late
-from raygan.controller.pace import up_to
 from raygan.controller.requests import Requests
 from raygan.controller.state import RunState
 from raygan.errors import ConfigError

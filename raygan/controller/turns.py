@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from raygan.controller.ledger import Ledger
+from raygan.controller.max_ahead import paced
 from raygan.controller.orders import Adopt, Done, Executor
-from raygan.controller.pace import paced
 from raygan.strategies.base import Plan, StrategyComponent, checked, idle_for_ever
 from raygan.strategies.orders import Order, Swap
 

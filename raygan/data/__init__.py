@@ -7,7 +7,7 @@ player indexes it.
 
 NOT_COMPONENTS = (
     "base",
-    "asking",
+    "questions",
     "search",
     "files",
     "idx_format",

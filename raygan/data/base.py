@@ -17,7 +17,7 @@ from raygan.config import Component
 from raygan.data.partition import Part, Partition
 from raygan.data.record import Record, Scaling
 from raygan.data.stored import Samplings
-from raygan.gan.transfer import up
+from raygan.gan.host_copies import up
 
 Array = npt.NDArray[Any]
 

@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from raygan.data.asking import ANSWERED
 from raygan.data.cache_listing import cache_folder, make_room
 from raygan.data.cache_sources import FileSource, Source, readers, told_apart
 from raygan.data.free_memory import size_text
 from raygan.data.keeping import PLACE, watched
+from raygan.data.questions import ANSWERED
 from raygan.data.record import Read, Record, Scaling
 from raygan.data.rows import Rows
 from raygan.data.split import fingerprint

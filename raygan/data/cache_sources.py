@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from raygan.config import load_component
-from raygan.data.asking import settled
+from raygan.data.questions import settled
 from raygan.data.split import fingerprint
 from raygan.data.stored import Samplings
 from raygan.errors import DataError

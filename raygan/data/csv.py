@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import Field
 
-from raygan.data.asking import OTHERS, ask
 from raygan.data.first_row import has_names, is_text
 from raygan.data.lines import (
     BLOCK,
@@ -27,6 +26,7 @@ from raygan.data.lines import (
     unspaced,
     without,
 )
+from raygan.data.questions import OTHERS, ask
 from raygan.data.record import Record
 from raygan.data.search import must_be_file
 from raygan.data.table import TableComponent
@@ -38,7 +38,7 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def check_names(where: str, values: Any, cells: Any) -> None:
-    """Asks (`asking.Doubt`) about classes that are one by their values and several as they are
+    """Asks (`questions.Doubt`) about classes that are one by their values and several as they are
     written: 01, 1 and 1.0 are names, or one number.
     """
     written: dict[object, str] = {}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from raygan.data.asking import Doubt
 from raygan.data.files import (
     FileComponent,
     PictureSettings,
@@ -17,6 +16,7 @@ from raygan.data.files import (
 )
 from raygan.data.free_memory import read_file
 from raygan.data.pixels import SUFFIXES
+from raygan.data.questions import Doubt
 from raygan.data.record import Read, Record
 from raygan.data.scaling import Scale as Scale
 from raygan.data.search import must_be_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raygan.data.asking import OTHERS, ask
+from raygan.data.questions import OTHERS, ask
 from raygan.data.record import Array
 
 FILLED = ("_FillValue", "missing_value")
@@ -18,7 +18,7 @@ PACKED = {"scale_factor": 1.0, "add_offset": 0.0}
 
 
 def check_unpacked(where: str, dataset: Any) -> None:
-    """Asks (`asking.Doubt`) about numbers that are not what they stand for."""
+    """Asks (`questions.Doubt`) about numbers that are not what they stand for."""
     for name, plain in PACKED.items():
         if any(value != plain for value in numbers(dataset, name)):
             ask(
@@ -40,7 +40,7 @@ def numbers(dataset: Any, name: str) -> list[Any]:
 
 
 def check_filled(where: str, name: str, part: Array, missing: list[float]) -> Array:
-    """The same rows. Asks (`asking.Doubt`) where some of their numbers are not there."""
+    """The same rows. Asks (`questions.Doubt`) where some of their numbers are not there."""
     for value in missing:
         if count := int((part == value).sum()):
             ask(

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from raygan.data.asking import COLUMNS, ask
 from raygan.data.layout import FEW_COLUMNS, SURE
+from raygan.data.questions import COLUMNS, ask
 from raygan.data.record import Array
 from raygan.data.rows import Rows
 
@@ -59,7 +59,7 @@ class Kinds:
 
 
 def check_ends(where: str, rows: Rows, how: str) -> None:
-    """Asks (`asking.Doubt`) where the first or last column of points (N, columns) may be their
+    """Asks (`questions.Doubt`) where the first or last column of points (N, columns) may be their
     label. `how`: what is to be set, with its number.
     """
     count = rows.shape[1] if rows.ndim == 2 else 0

@@ -16,10 +16,10 @@ from pydantic import BeforeValidator, Field
 
 from raygan.components import shorthand
 from raygan.config import load_component
-from raygan.data.asking import settled
 from raygan.data.base import Array, DataComponent, Samples, freeze, to_uint8
 from raygan.data.npz import DAMAGED
 from raygan.data.partition import rescaled
+from raygan.data.questions import settled
 from raygan.data.record import Record
 from raygan.data.search import cache_root, must_be_file
 from raygan.data.split import fingerprint

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raygan.data.asking import OTHERS, is_answered
+from raygan.data.questions import OTHERS, is_answered
 
 
 class Further(ValueError):

@@ -18,7 +18,6 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
-from raygan.data.asking import OTHERS, Doubt, is_answered
 from raygan.data.base import For
 from raygan.data.files import FileComponent
 from raygan.data.fitting import Fitting
@@ -27,6 +26,7 @@ from raygan.data.keeping import LARGE
 from raygan.data.label_column import SAVE_APART
 from raygan.data.labels import as_classes, beside
 from raygan.data.npy_format import Entry, Further, check_whole, header, stored
+from raygan.data.questions import OTHERS, Doubt, is_answered
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows
 from raygan.data.search import must_be_file

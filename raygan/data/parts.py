@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from raygan.config import load_component
 from raygan.data.base import DataComponent, Samples
-from raygan.data.reading import in_order, kind, part_of, read, read_for, spoken
+from raygan.data.reading import in_order, kind, part_of, read, read_for, source_text
 from raygan.data.record import Record, Scaling
 from raygan.data.rows import extremes
 from raygan.errors import DataError
@@ -51,7 +51,7 @@ def sketch(pair: str, spec: Mapping[str, Any], seed: int) -> Samples:
         component = cast(DataComponent, load_component("data", dict(spec)))
     with read_for(pair, type(component).model_fields):
         found = read(component, seed)
-    outline = replace(found.outline, parts={pair: part_of(spoken(component), found)})
+    outline = replace(found.outline, parts={pair: part_of(source_text(component), found)})
     if found.scaling is None or found.is_images:
         return outline
     # a reader scales a column that never changes by 1: its deviation is 0 all the same

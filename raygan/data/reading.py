@@ -102,7 +102,7 @@ def part_of(source: str, samples: Samples, odd: Sequence[str] = ()) -> Part:
     )
 
 
-def spoken(component: DataComponent) -> str:
+def source_text(component: DataComponent) -> str:
     """A source in words: npz:a.npz, ring(modes=8)."""
     if path := getattr(component, "path", None):
         return f"{component.name}:{path}"

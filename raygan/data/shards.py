@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from raygan.data.asking import Doubt
+from raygan.data.questions import Doubt
 from raygan.data.record import Record
 from raygan.data.search import must_be_file, must_exist
 from raygan.data.tensors import plain, plain_schema

@@ -16,13 +16,13 @@ import numpy as np
 from pydantic import Field
 
 from raygan.data.arrays import ArraySettings, as_samples
-from raygan.data.asking import COLUMNS, Doubt, is_answered
 from raygan.data.cells import advice, column_text
 from raygan.data.features import features, is_list, is_number
 from raygan.data.files import FileComponent
 from raygan.data.first_row import is_text
 from raygan.data.labels import as_classes
 from raygan.data.precision import check_kept
+from raygan.data.questions import COLUMNS, Doubt, is_answered
 from raygan.data.record import Array, Read, Record
 from raygan.data.rows import Rows, regrouped
 from raygan.data.stored import part_rows

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raygan.data.asking import COLUMNS, ask
+from raygan.data.questions import COLUMNS, ask
 from raygan.data.record import Array
 
 DOTTED = r"^[ \t]*[-+]?[1-9][0-9]{0,2}(\.[0-9]{3})+[ \t]*$"
@@ -35,7 +35,7 @@ NEAR = 1e-9
 def check_dots(
     where: str, table: Any, lines: Iterable[bytes], mark: str, text: Callable[[list[str]], Any]
 ) -> None:
-    """Asks (`asking.Doubt`) where a column's fractions may be whole numbers. `lines`: the first
+    """Asks (`questions.Doubt`) where a column's fractions may be whole numbers. `lines`: the first
     ones of the file; `text`: columns as they are written.
     """
     import pyarrow.compute as pc

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from raygan.data.asking import OTHERS, is_answered
+from raygan.data.questions import OTHERS, is_answered
 from raygan.data.record import Record
 from raygan.errors import DataError
 

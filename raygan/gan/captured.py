@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from raygan.gan.host_copies import as_bytes
 from raygan.gan.later import Value, skips
-from raygan.gan.transfer import as_bytes
 from raygan.gan.types import Report
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from raygan.gan import steps as S
 from raygan.gan.captured import Captured
+from raygan.gan.host_copies import up
 from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import flatten_optimizer
 from raygan.gan.trainer import Parts, Trainer
-from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import (
     Precision,

@@ -19,7 +19,7 @@ SLOTS = {"adam": {"step", "exp_avg", "exp_avg_sq"}, "rmsprop": {"step", "square_
 
 def network_state(prefix: str, network: nn.Module) -> State:
     """All parameters and buffers as `prefix.name`, also buffers that torch's own state leaves out;
-    where they lie, not copied (`transfer.state_on_host`).
+    where they lie, not copied (`host_copies.state_on_host`).
     """
     # a swap hands over all buffers, so that a state must hold those too that torch leaves out
     held = {**network.state_dict(), **dict(unlisted_buffers(network))}

@@ -18,6 +18,7 @@ from raygan.config import PairConfig
 from raygan.errors import CheckpointError, NonFiniteError
 from raygan.gan.averaging import Averaging
 from raygan.gan.bad_steps import BadSteps
+from raygan.gan.host_copies import state_on_host
 from raygan.gan.later import read
 from raygan.gan.meter import Meter
 from raygan.gan.optimizers import make_optimizer
@@ -31,7 +32,6 @@ from raygan.gan.states import (
     optimizer_state,
     refuse_foreign,
 )
-from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Dataset, Loss, Report, State
 from raygan.gan.weights import Vector, duplicate, finite, flatten, signature_hash
 

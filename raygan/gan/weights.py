@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from raygan.errors import NonFiniteError
-from raygan.gan.transfer import here, put, readable
+from raygan.gan.host_copies import here, put, readable
 from raygan.moved import named
 
 Vector = npt.NDArray[np.float32]

@@ -5,4 +5,4 @@ A network component builds `generator(shape)` and `discriminator(shape)`, both w
 from a given generator.
 """
 
-NOT_COMPONENTS = ("alike", "base", "initial", "plain")
+NOT_COMPONENTS = ("base", "equivalence", "initial", "plain")

@@ -62,9 +62,9 @@ def asking(setup: Setup, inline: bool) -> Ask | None:
     """
     if inline or setup.data.whole:
         return None
-    from raygan.actors.pair_sources import heard
+    from raygan.actors.pair_sources import answers_of
 
-    return lambda question: heard(setup, question, {})
+    return lambda question: answers_of(setup, question, {})
 
 
 def parted(

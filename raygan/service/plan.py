@@ -13,7 +13,7 @@ from raygan.config import Config, Resolved
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
 from raygan.controller.turns import turns
-from raygan.data.reading import spoken
+from raygan.data.reading import source_text
 from raygan.gan.weights import num_words
 from raygan.service.autopack import not_batched
 from raygan.service.places import refuse_without_gpu
@@ -122,7 +122,8 @@ def _part_lines(setup: Setup) -> list[str]:
         )
     else:
         own = ", ".join(
-            f"{p} {spoken(source_component(setup.config, p))}" for p in sources_of(setup.config)
+            f"{p} {source_text(source_component(setup.config, p))}"
+            for p in sources_of(setup.config)
         )
         here = "by nobody here" if component.whole else "here for its shape only"
         line = f"{own}; read by its actor, {here}"

@@ -20,12 +20,12 @@ import numpy as np
 
 from raygan.config import Config
 from raygan.data import split
-from raygan.data.asking import settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.clusters import clusters
 from raygan.data.odd import oddities
 from raygan.data.partition import Index, Part, members, needs_classes, with_labels
-from raygan.data.reading import part_of, read, spoken
+from raygan.data.questions import settled
+from raygan.data.reading import part_of, read, source_text
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.strategies.roles import number_of
@@ -161,7 +161,7 @@ def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Pa
     def look_at(pair: str) -> Part:
         read_own = partial(own_source, config, pair, outline)
         found = known_read(read_own, pair in outline.parts)
-        return part_of(spoken(source_component(config, pair)), found, oddities(found))
+        return part_of(source_text(source_component(config, pair)), found, oddities(found))
 
     return {pair: look_at(pair) for pair in pairs}
 

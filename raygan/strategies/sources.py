@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from raygan.config import Config, load_component
-from raygan.data.asking import COLUMNS, settled
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
+from raygan.data.questions import COLUMNS, settled
 from raygan.data.ranges import Unsure
-from raygan.data.reading import in_order, kind, read, read_for, spoken
+from raygan.data.reading import in_order, kind, read, read_for, source_text
 from raygan.errors import DataError
 
 
@@ -38,7 +38,7 @@ def own_source(config: Config, pair: str, outline: Samples) -> Samples:
 
 def _own_source(config: Config, pair: str, outline: Samples) -> Samples:
     component = source_component(config, pair)
-    where = f"data.partition: {pair}: {spoken(component)}"
+    where = f"data.partition: {pair}: {source_text(component)}"
     found = read_alike(where, component, config.seed, outline)
     if (found.shape, found.text, kind(found)) != (outline.shape, outline.text, kind(outline)):
         raise DataError(

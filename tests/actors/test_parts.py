@@ -22,7 +22,7 @@ import torch
 
 import raygan
 from raygan.actors.executor import RayExecutor
-from raygan.actors.pair_sources import heard, look_there
+from raygan.actors.pair_sources import answers_of, look_there
 from raygan.actors.player import SCORES
 from raygan.actors.process import TIMEOUT_S
 from raygan.config import Config
@@ -225,7 +225,7 @@ def test_a_part_whose_holder_is_gone_is_read_anew(how: str, tmp_path: Path) -> N
     gone = ray.remote(num_cpus=0, concurrency_groups={SCORES: 1})(Gone)
     holders = {pair: gone.remote(how) for pair in PAIRS}
     here = Evaluator(setup)
-    there = Evaluator(setup, lambda question: heard(setup, question, holders))
+    there = Evaluator(setup, lambda question: answers_of(setup, question, holders))
     samples = torch.randn(here.quick.n_fake, 2)
     try:
         began = time.monotonic()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.speed import device_syncs, gpu_check
-from raygan.gan.transfer import as_bytes, on_host, put, state_on_host
+from raygan.gan.host_copies import as_bytes, on_host, put, state_on_host
 from tests.devices.fake_cuda import FakeCuda
 
 ROUND = {

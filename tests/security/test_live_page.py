@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from raygan.service.views.door import HEADERS, Door, in_address, port_taken
+from raygan.service.views.access import HEADERS, Door, in_address, port_taken
 from raygan.service.views.live import Page
 
 SECRET_OF = ("token", "session", "folder")

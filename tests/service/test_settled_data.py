@@ -18,10 +18,10 @@ from PIL import Image
 import raygan
 from raygan.config import load_component
 from raygan.data import keeping
-from raygan.data.asking import Doubt, answered
 from raygan.data.base import DataComponent
 from raygan.data.cache_sources import Source
 from raygan.data.files import FileComponent
+from raygan.data.questions import Doubt, answered
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.service.distil import lesson

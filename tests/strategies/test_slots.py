@@ -127,8 +127,8 @@ def test_one_that_has_left_and_come_back_counts_as_new() -> None:
 
 def test_what_was_used_is_taken_up_of_members_alone() -> None:
     inbox = Inbox(["gen-00", "gen-01"])
-    inbox.take_up("gen-00=4,gen-07=9")
+    inbox.restore("gen-00=4,gen-07=9")
     assert inbox.used == {"gen-00": 4, "gen-01": -1}
-    assert inbox.told() == "gen-00=4,gen-01=-1"
-    inbox.take_up("")
+    assert inbox.as_text() == "gen-00=4,gen-01=-1"
+    inbox.restore("")
     assert inbox.used == {"gen-00": 4, "gen-01": -1}

@@ -14,9 +14,9 @@ import numpy as np
 
 from raygan.config import Config, Resolved
 from raygan.controller.bucket_copies import shown
-from raygan.data.asking import settled as settled_read
 from raygan.data.base import Samples
 from raygan.data.partition import Part
+from raygan.data.questions import settled as settled_read
 from raygan.data.reading import part_of
 from raygan.data.record import Scaling
 from raygan.data.split import fingerprint

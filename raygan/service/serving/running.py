@@ -12,7 +12,7 @@ from raygan.actors.cluster import OwnRay, cluster
 from raygan.errors import ConfigError, RayganError
 from raygan.service.serving.source import Source
 from raygan.service.signals import listening
-from raygan.service.views.door import LOCAL, in_address, port_taken
+from raygan.service.views.access import LOCAL, in_address, port_taken
 from raygan.watching import tell
 
 STORE_MB = 200

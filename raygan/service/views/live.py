@@ -23,7 +23,7 @@ from raygan.errors import DataError
 from raygan.service.runs.identity import data_note, known_data
 from raygan.service.runs.run import Run
 from raygan.service.signals import wanted
-from raygan.service.views.door import LOCAL, Door, in_address, port_taken
+from raygan.service.views.access import LOCAL, Door, in_address, port_taken
 from raygan.service.views.drawings import Drawing, drawings, pictured
 from raygan.service.views.follow import Feed
 from raygan.service.views.state import state

@@ -24,7 +24,7 @@ class Progress:
     own: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What each player said of itself at its last round's end (its report's `own/NAME`), finite."""
     credit: Mapping[str, int] = field(default_factory=dict)
-    """Steps that a joiner was behind at first; nobody waits for these (`controller/pace.py`)."""
+    """Steps that a joiner was behind at first; nobody waits for these (controller/max_ahead)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Plan:
     epoch_steps: float = 0.0
     """Updates that an epoch takes: training samples / batch size."""
     max_ahead: int | None = None
-    """async: steps that a player may be ahead of the slowest (`controller/pace.py`); None: any."""
+    """async: steps that a player may be ahead of the slowest (controller/max_ahead); None: any."""
     unlike: str | None = None
     """What gives pairs unlike data (`data.partition`); None where it does not."""
 

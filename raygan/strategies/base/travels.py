@@ -9,7 +9,7 @@ from typing import Literal
 
 from raygan.errors import ConfigError
 from raygan.gan.weights import num_words
-from raygan.networks.alike import Described, described
+from raygan.networks.equivalence import Described, described
 from raygan.strategies.base.setup import Setup
 
 

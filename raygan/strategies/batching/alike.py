@@ -15,8 +15,8 @@ from torch import nn
 from raygan.gan.optimizers import Adam, make_optimizer
 from raygan.gan.pair import Pair
 from raygan.gan.types import Player
-from raygan.networks.alike import described
 from raygan.networks.base import Tuned
+from raygan.networks.equivalence import described
 from raygan.strategies.batching.fits import one_at_a_time, strange, usual_penalty
 
 LEFT_TO_PAIRS = frozenset(

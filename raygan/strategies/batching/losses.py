@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
-from raygan.gan.transfer import up
+from raygan.gan.host_copies import up
 from raygan.gan.types import NOW, At, Loss
 from raygan.losses.base import Held, LossComponent, gradient_squares
 from raygan.strategies.batching.stack import LANES, Stack

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.host_copies import up
 from raygan.gan.later import read
 from raygan.gan.meter import Meter, judged
 from raygan.gan.pair import Pair
-from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Vector
 from raygan.strategies.batching.alike import own

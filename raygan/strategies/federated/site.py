@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from raygan.gan import steps as S
+from raygan.gan.host_copies import up
 from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.trainer import Parts, Trainer
-from raygan.gan.transfer import up
 from raygan.gan.types import Board, Report
 from raygan.gan.weights import Publication, Vector, halve, whole
 from raygan.strategies.roles import GLOBAL

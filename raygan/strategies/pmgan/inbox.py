@@ -55,11 +55,11 @@ class Inbox:
                 slots[shelves[shelf]] = slot
         return {g for g in members if g in slots and slots[g].version > self.used.get(g, -1)}
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """`used` in one line of a state: "gen-00=4,gen-01=5"."""
         return ",".join(f"{g}={v}" for g, v in self.used.items())
 
-    def take_up(self, told: str) -> None:
+    def restore(self, text: str) -> None:
         """The inverse; of those who are members now."""
-        pairs = [entry.split("=") for entry in told.split(",") if entry]
+        pairs = [entry.split("=") for entry in text.split(",") if entry]
         self.used |= {g: int(v) for g, v in pairs if g in self.used}

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from raygan.config import Tempo
 from raygan.gan import steps as S
+from raygan.gan.host_copies import state_on_host
 from raygan.gan.later import Value, bad_or_last
 from raygan.gan.meter import Meter, judged
 from raygan.gan.optimizers import zero_grad
 from raygan.gan.random_streams import Streams
 from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
 from raygan.gan.trainer import Parts, Trainer
-from raygan.gan.transfer import state_on_host
 from raygan.gan.types import At, Board, Loss, Report, State
 from raygan.gan.weights import Publication, finite, flatten, narrow, signature_hash, whole
 from raygan.losses.base import LossComponent, one_with_one
@@ -231,7 +231,7 @@ class Judge(Trainer):
             **keep,
             "signature_c": signature_hash(self.c),
             "updates": self.updates,
-            "used": self.inbox.told(),
+            "used": self.inbox.as_text(),
             "learned": torch.from_numpy(self.betas.learned.copy()),
             "beta": torch.from_numpy(self.betas.now.copy()),
             **state_on_host({**network_state("c", self.c), **optimizer_state("opt_c", self.opt_c)}),
@@ -258,7 +258,7 @@ class Judge(Trainer):
         load_optimizer("opt_c", self.opt_c, state)
         self.updates = int(str(state["updates"]))
         if self.tempo == "lockstep":  # in async a part may be older than what we had used of it
-            self.inbox.take_up(str(state["used"]))
+            self.inbox.restore(str(state["used"]))
         for key, own in (("learned", self.betas.learned), ("beta", self.betas.now)):
             value = state[key]
             assert isinstance(value, Tensor)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from raygan.gan.host_copies import state_on_host
 from raygan.gan.optimizers import forget, unflatten_optimizer
 from raygan.gan.states import load_network, load_optimizer, network_state, optimizer_state
 from raygan.gan.trainer import Trainer
-from raygan.gan.transfer import state_on_host
 from raygan.gan.types import Board, State
 from raygan.gan.weights import Publication, duplicate, unflatten, whole
 from raygan.networks.base import has_batch_norm

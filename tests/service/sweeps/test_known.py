@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from raygan.data.asking import Doubt
+from raygan.data.questions import Doubt
 from raygan.errors import ConfigError, DataError
 from raygan.service.resuming import resume_run
 from raygan.service.runs.run import Run

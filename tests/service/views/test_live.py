@@ -19,7 +19,7 @@ from raygan.controller.run_folder import RunFolder
 from raygan.service.runs.run import Run
 from raygan.service.training import train
 from raygan.service.views import live
-from raygan.service.views.door import Door
+from raygan.service.views.access import Door
 from raygan.service.views.drawings import Drawing
 from raygan.service.views.follow import FolderFeed
 from raygan.service.views.live import Page

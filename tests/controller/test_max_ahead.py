@@ -12,8 +12,8 @@ import pytest
 from raygan.config import Config
 from raygan.controller.inline import InlineExecutor
 from raygan.controller.ledger import Ledger
+from raygan.controller.max_ahead import paced
 from raygan.controller.orders import Done, Order
-from raygan.controller.pace import paced
 from raygan.controller.turns import turns
 from raygan.errors import ConfigError
 from raygan.gan.weights import digest

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from raygan.networks.alike import described, said
+from raygan.networks.equivalence import described, said
 
 
 class Own(nn.Module):

@@ -243,11 +243,13 @@ VERBS: dict[str, Verb] = {
         "raygan reproduce gap-fig3 --quick",
     ),
     "dashboards": Verb(
-        "install Grafana dashboards and alerts, or check them against a Prometheus",
-        "install|check", (1, 1),
+        "install Grafana dashboards and alerts, check them against a Prometheus, or draw them",
+        "install|check|draw", (1, 1),
         {
-            "to": Flag("install: folder to write.", "grafana"),
-            "prometheus": Flag("check: whom to ask.", "http://127.0.0.1:9090"),
+            "to": Flag("install, draw: folder to write.", "grafana"),
+            "prometheus": Flag("check, draw: whom to ask.", "http://127.0.0.1:9090"),
+            "run": Flag("draw: these runs only, a regular expression.", "mine"),
+            "last": Flag("draw: so much of the past; 30m without it.", "2h"),
         },
         "raygan dashboards install --to grafana",
     ),

@@ -20,6 +20,7 @@ from raygan.actors.gauges import PLAYER, RUN
 from raygan.controller.run_folder import NAME
 from raygan.errors import ConfigError
 from raygan.service.cluster import dashboards as made
+from raygan.service.cluster.panel_pictures import draw
 from raygan.strategies.roles import PLAYER as NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -281,6 +282,8 @@ def test_a_real_prometheus_sees_it_all(prometheus: str, tmp_path: Path) -> None:
             return not missing
 
         wait_for(all_there, 150)
+        for page in (made.ONE_RUN, made.SWEEP):
+            assert draw(page, prometheus, "swaps|slots")[1] == [], "a panel is empty"
         labels = {
             key
             for series in made.query(prometheus, '{__name__=~"ray_raygan_.*"}')

@@ -171,22 +171,34 @@ def dashboards(argv: Sequence[str]) -> int:
     args = parse("dashboards", argv)
     from raygan.service.cluster import dashboards as made
 
-    if args.positional[0] == "install":
-        folder = made.install(expanded(to) if (to := args.get("to")) else None)
-        print(*(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n")
-        return 0
-    if args.positional[0] != "check":
-        raise ConfigError(f"dashboards: {args.positional[0]!r}: install or check.")
-    empty = 0
-    for where, expr in made.expressions():
-        found = made.query(args.get("prometheus") or "http://127.0.0.1:9090", expr)
-        empty += not found
-        print(f"{len(found):4d} series  {where}")
-    print(
-        f"{empty} expressions have no series: nothing of that kind runs now"
-        if empty
-        else "every expression has series"
-    )
+    prometheus = args.get("prometheus") or "http://127.0.0.1:9090"
+    to = expanded(name) if (name := args.get("to")) else None
+    match args.positional[0]:
+        case "install":
+            folder = made.install(to)
+            print(
+                *(folder / name for name in made.files()), made.HOW.format(folder=folder), sep="\n"
+            )
+        case "check":
+            empty = 0
+            for where, expr in made.expressions():
+                found = made.query(prometheus, expr)
+                empty += not found
+                print(f"{len(found):4d} series  {where}")
+            print(
+                f"{empty} expressions have no series: nothing of that kind runs now"
+                if empty
+                else "every expression has series"
+            )
+        case "draw":
+            from raygan.service.cluster.panel_pictures import draw_all, seconds_of
+
+            last_s = seconds_of(args.get("last") or "30m")
+            for path, empty_panels in draw_all(to, prometheus, args.get("run") or ".*", last_s):
+                without = f"; no series: {', '.join(empty_panels)}" if empty_panels else ""
+                print(f"{path}{without}")
+        case other:
+            raise ConfigError(f"dashboards: {other!r}: install, check or draw.")
     return 0
 
 

@@ -5,6 +5,8 @@ out.
                                           own, and alerts.yml
     raygan dashboards check               asks a Prometheus for every expression: which ones have
                                           series?
+    raygan dashboards draw --out DIR      the panels as pictures (panel_pictures.py), for whoever
+                                          has a Prometheus and no Grafana
 
 Every panel's title is the question that it answers. All expressions are over gauges with the labels
 run, player and role only (`actors/gauges.py`), and aggregate by them, so that two nodes' exports of
@@ -48,9 +50,10 @@ ONE_RUN = Dashboard("raygan", "raygan", (
     Panel("How often did somebody die?",
           "Deaths and hangs by player, and runs that went back to a checkpoint.",
           (by_player("deaths"), by_run("restarts", "{{run}} went back"))),
-    Panel("What was done in vain?",
-          "Share of the steps trained that still count, and players whose machine was told to go.",
-          (by_run("kept_ratio", "{{run}} kept"), by_run("notices", "{{run}} notices"))),
+    Panel("What was done in vain?", "Share of the steps trained that still count.",
+          (by_run("kept_ratio"),), "percentunit"),
+    Panel("Are machines taken away?", "Players whose machine was told to go, so far.",
+          (by_run("notices"),)),
     Panel("Who is waiting?", "Share of a round that a player waited for others' versions.",
           (by_player("wait_ratio"),), "percentunit", 0.5),
     Panel("How fast does it go?", "Generator updates a second.", (by_player("steps_per_second"),)),
@@ -68,9 +71,11 @@ ONE_RUN = Dashboard("raygan", "raygan", (
         Query(f"max by (run, player) (ray_raygan_loss_g{RUN})", "{{run}} {{player}} G"))),
     Panel("Are steps thrown away?", "Steps skipped for NaN or infinity.",
           (by_player("bad_steps"),)),
-    Panel("What do swaps cost?", "Bytes a second that swaps move, and swaps so far.", (
-        Query(f"sum by (run) (clamp_min(deriv(ray_raygan_swap_bytes{RUN}[2m]), 0))", "{{run}} B/s"),
-        Query(f"sum by (run) (ray_raygan_swaps{RUN})", "{{run}} swaps")), "short"),
+    Panel("Do pairs swap?", "Swaps so far.",
+          (Query(f"sum by (run) (ray_raygan_swaps{RUN})", "{{run}}"),)),
+    Panel("What do swaps cost?", "Bytes a second that swaps move.", (
+        Query(f"sum by (run) (clamp_min(deriv(ray_raygan_swap_bytes{RUN}[2m]), 0))", "{{run}}"),),
+          "Bps"),
     Panel("Is the slot buffer starved?",
           "Steps between the oldest and the newest slot that the judge used.",
           (by_player("slot_spread_steps"),)),
@@ -78,9 +83,10 @@ ONE_RUN = Dashboard("raygan", "raygan", (
         Query(f"max by (run) (ray_raygan_object_store_bytes{RUN} /"
               f" ray_raygan_object_store_capacity_bytes{RUN})", "{{run}}"),),
         "percentunit", 0.7),
-    Panel("How much would be lost now?", "Age and size of the last checkpoint.", (
-        by_run("checkpoint_age_seconds", "{{run}} age (s)"),
-        by_run("checkpoint_bytes", "{{run}} bytes")), "short"),
+    Panel("How much would be lost now?", "Age of the last checkpoint.",
+          (by_run("checkpoint_age_seconds"),), "s"),
+    Panel("How large are checkpoints?", "Bytes of the last one.", (by_run("checkpoint_bytes"),),
+          "bytes"),
     Panel("Will it finish in time?", "Seconds to the end at the rate so far.",
           (by_run("eta_seconds"),), "s"),
     Panel("How far is it?", "Share of all steps.", (by_run("progress_ratio"),), "percentunit"),
@@ -219,10 +225,15 @@ def expressions() -> list[tuple[str, str]]:
 
 
 def query(prometheus: str, expr: str) -> list[dict[str, Any]]:
-    """The series of an expression, now. Raises ConfigError when there is no Prometheus, or it does
-    not understand.
+    """The series of an expression, now. Raises ConfigError as `asked` does."""
+    return asked(prometheus, f"query?{urllib.parse.urlencode({'query': expr})}", expr)
+
+
+def asked(prometheus: str, question: str, expr: str) -> list[dict[str, Any]]:
+    """What Prometheus answers to a question about `expr`. Raises ConfigError when there is none, or
+    it does not understand.
     """
-    address = f"{prometheus.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expr})}"
+    address = f"{prometheus.rstrip('/')}/api/v1/{question}"
     # urlopen reads file:// as well.
     if not address.startswith(("http://", "https://")):
         raise ConfigError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,6 @@ def write_report(run: Run, out: Path | None = None) -> Path:
 
     data = known_data(run.info, run.config)
     info = run.info
-    protocols = info.get("protocols", {})
     entry, digest, scores = entry_of(run), run.digest, run.scores()
     found, show = pictured(run)
     charts, made = ChartData(), list[tuple[str, str, str, int | None]]()
@@ -82,16 +82,7 @@ def write_report(run: Run, out: Path | None = None) -> Path:
         command=shown(run, "command.txt"),
         table=score_rows(run, entry, found),
         answers=answers(run, entry, found),
-        protocol="; ".join(
-            [
-                *(
-                    protocol_line(p, protocols[p])
-                    for p in sorted({r["protocol"] for r in scores.values()})
-                    if p in protocols
-                ),
-                *filter(None, [steps_line(scores)]),
-            ]
-        ),
+        protocol=_protocols(info, scores),
         pictures=made,
         # with the picture of all samples, where somebody has them
         unseen=[] if any(title == SHEET for title, *_ in made) else sheet_note(info),
@@ -124,6 +115,14 @@ def write_report(run: Run, out: Path | None = None) -> Path:
             f" raygan report {bucket_copies.typed(run.path)} -o FILE"
         ) from None
     return root / name
+
+
+def _protocols(info: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the scores of a table were made, and at which steps where these are several."""
+    known = info.get("protocols", {})
+    used = sorted({row["protocol"] for row in scores.values()})
+    lines = [protocol_line(p, known[p]) for p in used if p in known]
+    return "; ".join(filter(None, [*lines, steps_line(scores)]))
 
 
 def picture(

@@ -150,8 +150,15 @@ def check_parts(strategy: StrategyComponent, config: Config) -> None:
                 f"data.partition = {told}: there are {parts} parts, and none for pair {most}. Start"
                 " a new run."
             )
-        return
-    to_come = [pair_name(i) for i in range(component.partition_parts or 0)]
+    else:
+        _check_sources(rule, pairs, component.partition_parts or 0, config)
+
+
+def _check_sources(
+    rule: Mapping[str, object], pairs: Sequence[str], parts: int, config: Config
+) -> None:
+    """Raises ConfigError for a SOURCE of nobody, and for a pair that has none."""
+    to_come = [pair_name(i) for i in range(parts)]
     for pair in rule:
         if pair not in pairs and pair not in to_come and not config.members:  # else it has left
             raise ConfigError(

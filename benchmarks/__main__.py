@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from raygan.components import names
+from raygan.config.files import presets
 from raygan.errors import RayganError
 
 HERE = Path(__file__).parent
@@ -40,6 +42,37 @@ def listing(known: Mapping[str, Path]) -> str:
     return "\n".join(out)
 
 
+def words_of(source: str) -> list[str]:
+    """What a benchmark's source names, less its prose: its strings, those of the benchmarks that it
+    imports, the flags of its docstring.
+    """
+    tree = ast.parse(source)
+    about = ast.get_docstring(tree, clean=False) or ""
+    out = re.findall(r"--[\w-]+", about)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != about:
+            out.append(node.value)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks."):
+            file = HERE.parent / f"{str(node.module).replace('.', '/')}.py"
+            out += words_of(file.read_text()) if file.exists() else []
+    return out
+
+
+def taken(argument: str, source: str) -> bool:
+    """Can a benchmark mean anything by this? A number, a file, a preset, data, or a word that its
+    source names. Each picks out what it knows: a misspelt one would run everything, for hours.
+    """
+    known = " ".join([*words_of(source), *presets(), *names("data")])
+    return all(
+        re.fullmatch(r"\d+(\.\d+)?", word)
+        or re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", known)
+        or "/" in word
+        or Path(word).exists()
+        for word in re.split(r"[,=]", argument)
+        if word
+    )
+
+
 def main(argv: Sequence[str]) -> int:
     """0, 2 for a name that does not exist, a RayganError's own; else what the benchmark says."""
     known = found()
@@ -55,6 +88,13 @@ def main(argv: Sequence[str]) -> int:
     if {"-h", "--help"} & set(argv[1:]) and "argparse" not in source:
         print(f"python -m benchmarks {name}\n\n{ast.get_docstring(ast.parse(source))}")
         return 0
+    if "argparse" not in source and (strange := [a for a in argv[1:] if not taken(a, source)]):
+        print(
+            f"{name}: it takes no {strange[0]!r}; `python -m benchmarks {name} --help` says what"
+            " it takes",
+            file=sys.stderr,
+        )
+        return 2
     sys.argv = [str(known[name]), *argv[1:]]
     module = ".".join(known[name].relative_to(HERE.parent).with_suffix("").parts)
     try:

@@ -28,6 +28,35 @@ def test_who_asks_what_a_benchmark_does_does_not_start_it(
         assert "python -m benchmarks" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "right"),
+    [
+        ("goodput", "asinc", "async"),
+        ("goodput", "Q=16", "K=16"),
+        ("federated", "ods", "odds"),
+        ("seeds", "ring8-sgam", "ring8-sgan"),
+        ("chaos", "--new", "--anew"),
+        ("simulate", "too", "two"),
+        ("lifetime", "5x", "5"),
+        ("stacked", "mlp,dcgam", "200"),
+        ("picture", "no-such-run", "tests"),
+        ("swap-cost", "toi", "toy"),
+    ],
+)
+def test_a_misspelt_argument_does_not_start_all_of_it(
+    name: str, argument: str, right: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    started: list[str] = []
+    monkeypatch.setattr("runpy.run_module", lambda module, **_: started.append(module))
+    monkeypatch.setattr(runner.sys, "argv", ["benchmarks"])
+    assert runner.main([name, argument]) == 2
+    assert f"it takes no {argument!r}" in capsys.readouterr().err
+    assert not started
+    assert runner.main([name, right]) == 0
+    assert len(started) == 1
+
+
 def test_what_a_benchmark_misses_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def taken(argument: str, source: str) -> bool:
     known = " ".join([*words_of(source), *presets(), *names("data")])
     return all(
         re.fullmatch(r"\d+(\.\d+)?", word)
-        or re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", known)
+        or re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", known)
         or "/" in word
         or Path(word).exists()
         for word in re.split(r"[,=]", argument)

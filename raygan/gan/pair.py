@@ -71,8 +71,8 @@ class Pair(Trainer):
         self.drawn_from: list[torch.Generator] = []
         """The streams of a step: of noise, and of what a loss draws."""
         self.captured: Captured | None = None
-        if parts.graphs is not None and self.device.type == "cuda":
-            self.captured = Captured(self, parts.graphs)
+        if parts.graphs and self.device.type == "cuda":
+            self.captured = Captured(self, parts.no_graphs)
 
     def open(self, board: Board) -> None:
         """One that goes on publishes what it is, since its shelf is empty; nobody needs anything

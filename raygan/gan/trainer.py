@@ -51,8 +51,10 @@ class Parts:
     streams: Streams
     smooth_steps: int = 0
     """Steps for which rates stay changed after a swap (GAP's authors: 5 % of an epoch)."""
-    graphs: str | None = None
-    """Replay steps on a GPU, where that gives the same bits: "" yes, None no; else why not."""
+    graphs: bool = False
+    """Replay steps on a GPU as CUDA graphs, where that gives the same bits?"""
+    no_graphs: str = ""
+    """Why that cannot be, as far as the config says."""
 
 
 class Trainer:

@@ -63,7 +63,8 @@ class Setup:
             config=c.pair,
             total_steps=c.steps,
             streams=streams,
-            graphs=graphs_of(c),
+            graphs=c.resources.cuda_graphs != "off",
+            no_graphs=no_graphs(c),
         )
 
     def classifier(self, name: str, classes: int) -> nn.Module:
@@ -73,10 +74,10 @@ class Setup:
         return network.classifier(self.data.shape, classes, stream)
 
 
-def graphs_of(config: Config) -> str | None:
-    """May a player's steps be replayed? As `Parts.graphs` has it."""
-    if config.resources.cuda_graphs == "off":
-        return None
+def no_graphs(config: Config) -> str:
+    """Why no step of a player may be replayed, by what its parts are; "": as far as these go, it
+    may.
+    """
     parts = {"network": config.network, "loss": config.loss, "strategy": config.strategy}
     named = {kind: str(part["name"]) for kind, part in parts.items()}
     # what it does at a step may hang on anything, and one that was captured does not

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from raygan.service.runs.generators import Generators as Generators
     from raygan.service.runs.run import Run as Run
     from raygan.service.started import Started as Started
+    from raygan.service.sweeps.result import SweepResult as SweepResult
 
-__all__ = ["Jobs", "Run", "Started", "load", "start", "train"]
+__all__ = ["Jobs", "Run", "Started", "SweepResult", "load", "start", "sweep", "train"]
 moved.install()
 
 
@@ -103,6 +104,29 @@ def _given(samples: Any) -> dict[str, Any]:
     return spec_of(samples)
 
 
+def sweep(
+    source: str | Path | Mapping[str, Any], *, run_dir: str | Path = "runs", resume: bool = False,
+    address: str = "auto", max_concurrent: int | None = None, samples: int | None = None,
+    track: str | None = None,
+) -> SweepResult:  # fmt: skip
+    """Train many runs over a space of settings, as `raygan sweep` does; returns what they found.
+
+    source: a sweep file, or its keys: `{"name": "mine", "preset": "ring8-gap", "space": {"seed":
+    [0, 1]}}`; own parts in `settings` and `space` by name, or as objects. resume: go on with one
+    that was cut off. max_concurrent, samples, track (with commas): instead of what it says. Raises
+    a RayganError; where trials have failed, once all have been tried and the report is written.
+    """
+    from raygan.paths import expanded
+    from raygan.service.sweeps.result import run_sweep
+    from raygan.service.sweeps.source import Values
+
+    asked = Values(source) if isinstance(source, Mapping) else expanded(source)
+    return run_sweep(
+        asked, run_dir=expanded(run_dir), resume=resume, address=address,
+        max_concurrent=max_concurrent, samples=samples, track=track,
+    )  # fmt: skip
+
+
 def load(source: str | Path, which: str | None = None, *, trust_code: bool = False) -> Generators:
     """A generator to sample from, without Ray: of a run (its folder, its name in `runs/`, its
     address in a bucket), of what `raygan export` wrote, or of hf://org/name.
@@ -128,6 +152,10 @@ def __getattr__(name: str) -> Any:
         from raygan.service.runs.run import Run
 
         return Run
+    if name == "SweepResult":
+        from raygan.service.sweeps.result import SweepResult
+
+        return SweepResult
     if name == "Jobs":
         from raygan.service.cluster.jobs import Jobs
 

@@ -264,7 +264,7 @@ def test_what_others_expect_is_answered_by_names_that_there_are(
         ("scheduler: pb2", ["scheduler: pb2"]),
         ("resources.gpus", ["resources.gpus"]),
         ("ring8-stylegan", ["ring8-stylegan"]),
-        ("raygan.sweep", ["raygan.sweep"]),
+        ("raygan.tune", ["raygan.tune"]),
     ],
 )
 def test_a_name_that_there_is_not_is_found(

@@ -15,8 +15,8 @@ from raygan.visible import say as print
 def sweep(argv: Sequence[str]) -> int:
     """`raygan sweep`: train many runs over settings."""
     args = parse("sweep", argv)
-    from raygan.service.sweeps import report as sweep_report
-    from raygan.service.sweeps import tune as sweeping
+    from raygan.service.sweeps import report, result
+    from raygan.service.sweeps.tune import TrialsFailed
 
     file = Path(args.positional[0])
     asked: dict[str, Any] = {
@@ -33,16 +33,11 @@ def sweep(argv: Sequence[str]) -> int:
             checks.check_metric(spec, file, folder)
         print(estimate.text(spec, folder))
         return 0
-    failed: sweeping.TrialsFailed | None = None
     try:
-        folder = sweeping.sweep(file, address=args.get("address") or "auto", **asked)
-    except sweeping.TrialsFailed as error:
-        folder, failed = error.folder, error
-    # Also after --resume with nothing left to do: reports are made anew from the runs.
-    sweep_report.write(folder)
-    print(sweep_report.text(folder))
-    if failed is not None:
-        raise failed
+        print(result.run_sweep(file, address=args.get("address") or "auto", **asked))
+    except TrialsFailed as error:
+        print(report.text(error.folder))
+        raise
     return 0
 
 

@@ -23,6 +23,7 @@ from raygan.service.sweeps.folder import STORED, exists_already, read_stored, re
 from raygan.service.sweeps.known import changed_data, known
 from raygan.service.sweeps.reporter import named_by
 from raygan.service.sweeps.search import MODULES, NEEDS, longest, unstopped
+from raygan.service.sweeps.source import SweepSource
 from raygan.service.tracking.listener import trackers_of
 from raygan.strategies.base import Setup
 from raygan.strategies.sources import component_of
@@ -30,7 +31,7 @@ from raygan.trackers.base import installed
 
 
 def asked_for(
-    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False,
+    file: SweepSource, *, run_dir: Path = Path("runs"), resume: bool = False,
     max_concurrent: int | None = None, samples: int | None = None, track: str | None = None,
 ) -> tuple[Sweep, Path]:  # fmt: skip
     """(The sweep of a file with what is asked for instead, its folder). Raises ConfigError. A dry
@@ -60,7 +61,7 @@ def asked_for(
     return spec, folder
 
 
-def check(spec: Sweep, file: Path, folder: Path) -> None:
+def check(spec: Sweep, file: SweepSource, folder: Path) -> None:
     """Is what the file asks for there, and measured? Raises ConfigError."""
     if (needed := NEEDS.get(spec.search)) and not installed(MODULES.get(needed, needed)):
         raise ConfigError(
@@ -135,7 +136,7 @@ def first(spec: Sweep) -> Config:
     return settled(spec.resolved(next(spec.walk()))).config
 
 
-def check_metric(spec: Sweep, file: Path, folder: Path, inline: bool = True) -> None:
+def check_metric(spec: Sweep, file: SweepSource, folder: Path, inline: bool = True) -> None:
     """Is the metric measured, and on the way too where a schedule needs it? Raises ConfigError.
     inline: parts that nobody holds as a whole are read here.
     """

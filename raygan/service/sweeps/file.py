@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from raygan.config import Config, Resolved, Section, Travels, dotted, read_yaml, resolve, validate
+from raygan.config import Config, Resolved, Section, Travels, dotted, resolve, validate
 from raygan.controller.files import write_atomically
 from raygan.controller.run_folder import check_name
 from raygan.errors import ConfigError, did_you_mean
@@ -28,6 +28,7 @@ from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
 from raygan.service.sweeps.draws import check_values, draw, numbered
 from raygan.service.sweeps.naming import trial_name
+from raygan.service.sweeps.source import SweepSource, read_source
 from raygan.strategies.base import generating, mixed, strategy_of
 from raygan.strategies.roles import MIXTURE
 
@@ -194,13 +195,13 @@ class Sweep(Travels):
         return out
 
 
-def read_sweep(path: Path, samples: int | None = None) -> Sweep:
-    """A sweep file; every point of it is a config that exists. samples: instead of the file's.
-    Raises ConfigError.
+def read_sweep(source: SweepSource, samples: int | None = None) -> Sweep:
+    """A sweep; every point of it is a config that exists. samples: instead of the file's. Raises
+    ConfigError.
     """
-    values = read_yaml(path, "sweep file")
+    values, base = read_source(source)
     try:
-        values = _own_parts(values, path.parent)
+        values = _own_parts(values, base)
         sweep = validate(Sweep, values if samples is None else {**values, "samples": samples})
         # All of a usual grid, so that a setting misspelt in one branch is found before hours are
         # spent; of a hundred thousand the first.
@@ -211,13 +212,13 @@ def read_sweep(path: Path, samples: int | None = None) -> Sweep:
             for end in listed(sweep.space[setting]):
                 check_player(sweep, {**next(sweep.walk()), setting: end})
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{source}: {error}") from None
     # A search makes points of its own, and each of its trials has a name of its own.
     names = [trial_name(p) for p in sweep.points()] if sweep.search == "grid" else []
     if len(set(names)) < len(names):
         raise ConfigError(
-            f"{path}: two trials would have the name {max(names, key=names.count)!r}. Drop a double"
-            " value of space, or take fewer `samples` of what is drawn."
+            f"{source}: two trials would have the name {max(names, key=names.count)!r}. Drop a"
+            " double value of space, or take fewer `samples` of what is drawn."
         )
     return sweep
 

@@ -36,8 +36,8 @@ def begin(folder: Path, spec: Sweep, resume: bool) -> None:
 def exists_already(folder: Path) -> ConfigError:
     """For who would begin where something is."""
     return ConfigError(
-        f"sweep folder {str(folder)!r} exists already. Go on with --resume, or give the sweep"
-        " another name."
+        f"sweep folder {str(folder)!r} exists already. Go on with --resume (in Python resume=True),"
+        " or give the sweep another name."
     )
 
 

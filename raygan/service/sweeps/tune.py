@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import shutil
 import signal
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from raygan.service.sweeps.folder import begin
 from raygan.service.sweeps.naming import trial_name
 from raygan.service.sweeps.reporter import WORST
 from raygan.service.sweeps.search import scheduler_of, search_of
+from raygan.service.sweeps.source import SweepSource, how_to_go_on
 from raygan.service.sweeps.trial import CLAIMS, run_trial
 from raygan.strategies.base import num_processes
 
@@ -32,10 +32,10 @@ DRIVER_CPUS = 0.01
 
 
 def sweep(
-    file: Path, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto",
+    file: SweepSource, *, run_dir: Path = Path("runs"), resume: bool = False, address: str = "auto",
     max_concurrent: int | None = None, samples: int | None = None, track: str | None = None,
 ) -> Path:  # fmt: skip
-    """Run a sweep file; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
+    """Run a sweep; returns its folder. Raises ConfigError, InfeasibleError, Interrupted (go on
     with `resume`), TrialsFailed once all have been tried. track: trackers of every trial, with
     commas, instead of the file's.
     """
@@ -66,7 +66,7 @@ class TrialsFailed(RayganError):
         self.folder = folder
 
 
-def what_failed(spec: Sweep, folder: Path, file: Path, errors: Sequence[Exception]) -> str:
+def what_failed(spec: Sweep, folder: Path, file: SweepSource, errors: Sequence[Exception]) -> str:
     """How many trials, the first one's reason, and what may help."""
     # Ray puts a traceback before it, whose last line is what was raised.
     first = str(errors[0]).strip().splitlines()[-1].strip()[:300].rstrip(".")
@@ -74,17 +74,14 @@ def what_failed(spec: Sweep, folder: Path, file: Path, errors: Sequence[Exceptio
     if all(isinstance(e, ConfigError) and not isinstance(e, DataError) for e in errors):
         move = f"Mend {file}, and give the sweep another name"
     else:
-        move = (
-            f"`raygan sweep {shlex.quote(str(file))} --resume` tries them again, which helps where"
-            " a machine was at fault"
-        )
+        move = f"`{how_to_go_on(file)}` tries them again, which helps where a machine was at fault"
     return (
         f"sweep {spec.name}: {len(errors)} of its trials failed, the first: {first}. Their runs are"
         f" in {folder / 'runs'}; the table has all others. {move}."
     )
 
 
-def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
+def _fit(spec: Sweep, folder: Path, file: SweepSource) -> list[Exception]:
     from ray import tune
 
     from raygan.actors.capacity import outlook, total
@@ -110,7 +107,7 @@ def _fit(spec: Sweep, folder: Path, file: Path) -> list[Exception]:
     )
     mode = "min" if lower_is_better(spec.metric.partition(".")[2]) else "max"
     space, search = search_of(spec, mode)
-    stop = Stop(f"sweep {spec.name} stopped. Next: raygan sweep {shlex.quote(str(file))} --resume")
+    stop = Stop(f"sweep {spec.name} stopped. Next: {how_to_go_on(file)}")
     tuner = tune.Tuner(
         trainable,
         param_space=space,

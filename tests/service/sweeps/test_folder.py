@@ -24,7 +24,7 @@ from tests.service.sweeps.test_file import write
 def test_of_two_that_begin_at_once_one_has_the_name(tmp_path: Path) -> None:
     spec = Sweep(name="s", space={"seed": [0]})
     begin(tmp_path / "s", spec, resume=False)
-    with pytest.raises(ConfigError, match=r"exists already\. Go on with --resume, or give"):
+    with pytest.raises(ConfigError, match=r"exists already\. Go on with --resume .*, or give"):
         begin(tmp_path / "s", spec, resume=False)
     begin(tmp_path / "s", spec, resume=True)
 

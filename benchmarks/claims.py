@@ -221,7 +221,8 @@ METHODS = [
     }),
     Source("seeds-stacked-mnist-best", "python -m benchmarks seeds 3 stacked-mnist-best",
            "stacked-mnist-best", {
-        "stacked MNIST, one generator by means: modes of 1,000": over("scores|locals (mean)", "modes"),
+        "stacked MNIST, one generator by means: modes of 1,000":
+            over("scores|locals (mean)", "modes"),
         "its reverse KL (real .024; aim .045)":
             over("scores|locals (mean)", "reverse_kl"),
     }),

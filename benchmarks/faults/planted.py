@@ -49,7 +49,7 @@ TARGETS = {
     f"{S}/pmgan/judge.py": Target(("tests/strategies/test_slots.py",),
                                   ("Judge.restore", "Judge.state")),
     f"{S}/pmgan/inbox.py": Target(("tests/strategies/test_slots.py",),
-                                  ("Inbox.poll", "Inbox.told", "Inbox.take_up")),
+                                  ("Inbox.poll", "Inbox.as_text", "Inbox.restore")),
     f"{S}/batching/pack.py": Target(("tests/strategies/test_pack.py",),
                                     ("Pack.snapshot", "Pack.check", "Pack.bound")),
     f"{G}/weights.py": Target(("tests/gan/test_weights.py", "tests/gan/test_pair.py")),

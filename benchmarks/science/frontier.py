@@ -98,7 +98,7 @@ def one(cell: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = train(resolved, run_dir=Path(folder), name="run", inline=True)
         rows = run.scores()
-    single = [rows[GLOBAL]] if GLOBAL in rows else [rows[p] for p in run.pairs]
+        single = [rows[GLOBAL]] if GLOBAL in rows else [rows[p] for p in run.pairs]
     return {
         "steps": config.steps,
         "d_updates": strategy_of(config).d_updates(config) * config.steps,

@@ -65,7 +65,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         (["fetch", "../x", "--address", "http://127.0.0.1:9"], "no Ray cluster takes jobs there"),
         (["runs", "--address", "http://127.0.0.1:9"], "no Ray cluster takes jobs there"),
         (["stop", "mine", "--address", "http://127.0.0.1:8265"], "that is the address for jobs"),
-        (["dashboards", "show"], "install or check"),
+        (["dashboards", "show"], "install, check or draw"),
         (["watch"], "something is missing"),
     ],
 )

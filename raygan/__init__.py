@@ -10,6 +10,7 @@ The names below are imported when they are first used, so that `import raygan` i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from raygan.service.sweeps.result import SweepResult as SweepResult
 
 __all__ = ["Jobs", "Run", "Started", "SweepResult", "load", "start", "sweep", "train"]
+LAZY = {
+    "Jobs": "raygan.service.cluster.jobs",
+    "Run": "raygan.service.runs.run",
+    "Started": "raygan.service.started",
+    "SweepResult": "raygan.service.sweeps.result",
+}
+"""Class -> the module that has it."""
 moved.install()
 
 
@@ -144,20 +152,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("raygan")
-    if name == "Started":
-        from raygan.service.started import Started
-
-        return Started
-    if name == "Run":
-        from raygan.service.runs.run import Run
-
-        return Run
-    if name == "SweepResult":
-        from raygan.service.sweeps.result import SweepResult
-
-        return SweepResult
-    if name == "Jobs":
-        from raygan.service.cluster.jobs import Jobs
-
-        return Jobs
+    if name in LAZY:
+        return getattr(import_module(LAZY[name]), name)
     raise AttributeError(f"module 'raygan' has no attribute {name!r}")

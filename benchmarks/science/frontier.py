@@ -28,14 +28,13 @@ from typing import Any
 
 from benchmarks.common import RESULTS, gone_on, kept, show
 from raygan.config import Config, Resolved, resolve
-from raygan.data.base import Samples
 from raygan.service.sweeps.costs import megabytes
 from raygan.service.training import train
-from raygan.strategies.base import strategy_of
+from raygan.strategies.base import load_data, strategy_of
 from raygan.strategies.roles import GLOBAL, MIXTURE
 
-TASKS = {"ring8": ("ring8-sharp", 2000), "grid25": ("grid25-sharp", 4000)}
-"""Task -> the preset whose recipe it takes, STEPS."""
+TASKS = {"ring8": ("ring8-sharp", 2000, 8), "grid25": ("grid25-sharp", 4000, 25)}
+"""Task -> the preset whose recipe it takes, STEPS, modes."""
 STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "independent": {"strategy": {"name": "independent"}},
     "sgan": {"strategy": {"name": "sgan", "messenger_lifetime": 500, "max_lag": 500}},
@@ -64,15 +63,18 @@ def busiest(config: Config) -> float:
     """Updates of D a step of the player that makes most of them."""
     strategy = strategy_of(config)
     total, pairs = strategy.d_updates(config), config.num_pairs
-    if GLOBAL in strategy.players(config) and strategy.name == "sgan":
-        return total - pairs  # what the locals do not make is the global pair's
-    return total if strategy.name == "pmgan" else total / pairs
+    match strategy.name:
+        case "sgan":
+            return total - pairs  # what the locals do not make is the global pair's
+        case "pmgan":
+            return total  # all of them are the judge's
+    return total / pairs
 
 
 def run_of(cell: str, seed: int) -> Resolved:
     """The settings of a cell's run."""
     task, strategy, n, budget = cell.split("/")
-    preset, steps = TASKS[task]
+    preset, steps, _ = TASKS[task]
     flags: dict[str, Any] = {
         **STRATEGIES[strategy], "num_pairs": int(n), "seed": seed,
         # packs have the bits of pairs one by one, in less time
@@ -103,20 +105,12 @@ def one(cell: str, seed: int) -> dict[str, Any]:
         "steps": config.steps,
         "d_updates": strategy_of(config).d_updates(config) * config.steps,
         "busiest": busiest(config) * config.steps,
-        "megabytes": megabytes(config, loaded(config)) * config.steps,
+        "megabytes": megabytes(config, load_data(config)) * config.steps,
         "single": {m: statistics.fmean(float(r.get(m, "nan")) for r in single) for m in SCORES},
-        "worst": min(float(r["high_quality"]) for r in single),
-        "fewest_modes": min(float(r["modes@10%"]) for r in single),
         "mixture": {m: float(rows[MIXTURE].get(m, "nan")) for m in SCORES}
         if MIXTURE in rows
         else None,
     }
-
-
-def loaded(config: Config) -> Samples:
-    """The task's data, to count bytes by."""
-    data: Samples = config.component("data").load(config.seed)  # type: ignore[attr-defined]
-    return data
 
 
 def failed(row: Mapping[str, Any], modes: int) -> bool:
@@ -126,8 +120,7 @@ def failed(row: Mapping[str, Any], modes: int) -> bool:
 
 def summary(task: str, results: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     """A row a cell: means over seeds."""
-    modes = {"ring8": 8, "grid25": 25}[task]
-    out = []
+    out, (_, _, modes) = [], TASKS[task]
     for cell in cells(task):
         rows = results.get(cell, [])
         if not rows:

@@ -194,9 +194,9 @@ def dashboards(argv: Sequence[str]) -> int:
             from raygan.service.cluster.panel_pictures import draw_all, seconds_of
 
             last_s = seconds_of(args.get("last") or "30m")
-            for path, empty_panels in draw_all(to, prometheus, args.get("run") or ".*", last_s):
-                without = f"; no series: {', '.join(empty_panels)}" if empty_panels else ""
-                print(f"{path}{without}")
+            drawn = draw_all(to, prometheus, args.get("run") or ".*", last_s)
+            for path, without in drawn.items():
+                print(f"{path}; no series: {', '.join(without)}" if without else path)
         case other:
             raise ConfigError(f"dashboards: {other!r}: install, check or draw.")
     return 0

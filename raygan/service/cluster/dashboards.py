@@ -20,6 +20,7 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,15 +201,20 @@ def install(to: Path | None) -> Path:
             " and here, or give --to FOLDER."
         )
     folder = to or Path(str(named))
+    write_into(folder, {name: text.encode() for name, text in files().items()})
+    return folder
+
+
+def write_into(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Files by their names, into a folder that is made where there is none. Raises ConfigError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files().items():
-            write_atomically(folder / name, text.encode())
+        for name, raw in contents.items():
+            write_atomically(folder / name, raw)
     except OSError as error:
         raise ConfigError(
             f"--to {str(folder)!r}: cannot write there ({error.strerror}). Choose another folder."
         ) from None
-    return folder
 
 
 def expressions() -> list[tuple[str, str]]:

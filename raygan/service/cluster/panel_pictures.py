@@ -10,13 +10,12 @@ import json
 import math
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raygan.controller.run_folder import write_atomically
 from raygan.errors import ConfigError
-from raygan.service.cluster.dashboards import ONE_RUN, SWEEP, asked, query
+from raygan.service.cluster.dashboards import ONE_RUN, SWEEP, asked, query, write_into
 from raygan.service.cluster.grafana import Dashboard, Panel
 from raygan.service.views.colours import OTHER, PAIRS
 from raygan.service.views.paper import STYLE, plt, png
@@ -74,26 +73,15 @@ def legend_of(text: str, labels: Mapping[str, str]) -> str:
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda m: labels.get(m[1], ""), text).strip()
 
 
-def draw_all(
-    to: Path | None, prometheus: str, run: str, last_s: float
-) -> Iterator[tuple[Path, list[str]]]:
-    """Each dashboard's PNG, written into a folder, and its panels that have no series. Raises
-    ConfigError.
+def draw_all(to: Path | None, prometheus: str, run: str, last_s: float) -> dict[Path, list[str]]:
+    """Each dashboard's PNG, written into a folder once all are drawn -> its panels that have no
+    series. Raises ConfigError.
     """
-    if (folder := to) is None:
+    if to is None:
         raise ConfigError("dashboards draw: where to? Give --to FOLDER.")
-    for dashboard in (ONE_RUN, SWEEP):
-        picture, empty = draw(dashboard, prometheus, run, last_s)
-        path = folder / f"{dashboard.uid}.png"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, picture)
-        except OSError as error:
-            raise ConfigError(
-                f"--to {str(folder)!r}: cannot write there ({error.strerror}). Choose another"
-                " folder."
-            ) from None
-        yield path, empty
+    drawn = {f"{d.uid}.png": draw(d, prometheus, run, last_s) for d in (ONE_RUN, SWEEP)}
+    write_into(to, {name: picture for name, (picture, _) in drawn.items()})
+    return {to / name: empty for name, (_, empty) in drawn.items()}
 
 
 def draw(

@@ -28,7 +28,7 @@ from raygan.metrics.ranking import best_at
 from raygan.own.inside import settled_here
 from raygan.service.sweeps.draws import check_values, draw, numbered
 from raygan.service.sweeps.naming import trial_name
-from raygan.service.sweeps.source import SweepSource, read_source
+from raygan.service.sweeps.source import SweepSource, each_choice, read_source
 from raygan.strategies.base import generating, mixed, strategy_of
 from raygan.strategies.roles import MIXTURE
 
@@ -241,17 +241,10 @@ def _own_parts(values: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _each(path: str, choices: Any, base: Path) -> Any:
-    """Of one setting's choices: a list, or {choice: a list}."""
-    if isinstance(choices, dict):
-        return {
-            way: _each(path, inner, base) if way == "choice" else inner
-            for way, inner in choices.items()
-        }
-    if not isinstance(choices, list):
-        return choices
+    """One setting's choices, own parts of them by their hashes."""
     parts = str(path).split(".")
     key = parts[-2] if parts[-1] == "name" and len(parts) > 1 else parts[-1]
-    return [settled_here({key: choice}, base)[key] for choice in choices]
+    return each_choice(choices, lambda one: settled_here({key: one}, base)[key])
 
 
 def check_player(sweep: Sweep, point: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,17 +36,23 @@ def read_source(source: SweepSource) -> tuple[dict[str, Any], Path]:
     if isinstance(settings := values.get("settings"), Mapping):
         values["settings"] = named(settings, _refuse_given)
     if isinstance(space := values.get("space"), Mapping):
-        values["space"] = {path: _named(str(path), choices) for path, choices in space.items()}
+        values["space"] = {path: _named(path, choices) for path, choices in space.items()}
     return values, Path()
 
 
 def _named(path: str, choices: Any) -> Any:
     """One setting's choices, each object of them by its name."""
+    return each_choice(choices, lambda one: named({path: one}, _refuse_given)[path])
+
+
+def each_choice(choices: Any, change: Callable[[Any], Any]) -> Any:
+    """One setting's choices, a list or {choice: a list}, each of them changed; a range as it is."""
     if isinstance(choices, Mapping):
-        return {how: _named(path, inner) for how, inner in choices.items()}
-    if not isinstance(choices, list | tuple):
-        return choices
-    return [named({path: choice}, _refuse_given)[path] for choice in choices]
+        return {
+            how: each_choice(inner, change) if how == "choice" else inner
+            for how, inner in choices.items()
+        }
+    return [change(one) for one in choices] if isinstance(choices, list | tuple) else choices
 
 
 def _refuse_given(thing: Any) -> Mapping[str, Any]:

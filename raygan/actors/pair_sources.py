@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from raygan.actors.player import SCORES
-from raygan.actors.process import TIMEOUT_S
+from raygan.actors.process import SCRUBBED, TIMEOUT_S
 from raygan.config import Config
 from raygan.data.base import Samples
 from raygan.data.partition import Part
@@ -83,7 +83,7 @@ def _each(what: Any, asked: list[tuple[Any, ...]]) -> list[Any]:
     """Each call in a process of its own that ends with it: what it held is gone then. Raises the
     RayganError that one of them raised.
     """
-    task: Any = ray.remote(max_calls=1, num_cpus=0, max_retries=1)(what)
+    task: Any = ray.remote(max_calls=1, num_cpus=0, max_retries=1, runtime_env=SCRUBBED)(what)
     out = []
     for reference in [task.remote(*arguments) for arguments in asked]:
         try:

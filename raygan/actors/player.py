@@ -210,9 +210,9 @@ def build(worker: Worker, names: list[str], states: Mapping[str, list[Any]]) -> 
         worker.build(name, ray.get(states[name][0]) if name in states else None)
 
 
-def player_class(readers: int = 1, cls: type[Process] = PlayerActor, asked: bool = False) -> Any:
+def player_class(readers: int = 1, cls: type[Process] = PlayerActor, sourced: bool = False) -> Any:
     """The Ray class, with its threads; `readers`: those that wait for what it publishes at once, a
-    thread each; asked: its part is asked about samples. No more than that: one that does nothing
-    takes .2 % of a core.
+    thread each; sourced: it reads parts, which are asked about samples. No more than that: one that
+    does nothing takes .2 % of a core.
     """
-    return actor_class(cls, feed=readers, **({SCORES: 1} if asked else {}))
+    return actor_class(cls, feed=readers, **({SCORES: 1} if sourced else {}))

@@ -24,6 +24,15 @@ NOTICE_S = 25.0
 raylet after 5.
 """
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+# Without tcache: what glibc keeps there it does not overwrite.
+SCRUBBED = {
+    "env_vars": {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"}
+}  # fmt: skip
+"""`runtime_env` of a process that reads a pair's own SOURCE: freed memory is overwritten there.
+
+Ray 2.60 pads a small result to a multiple of 64 bytes with memory as it comes, and sends that:
+samples that had been freed left their process so (decision 87).
+"""
 
 
 class Process:
@@ -81,14 +90,17 @@ class Named:
 
 
 def put(
-    cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0, restarts: int = 0
-) -> Named:
-    """The Ray class of an actor of this run, with its name and its place."""
+    cls: Any, run: str, name: str, where: Any, cpus: float, gpus: float = 0.0, restarts: int = 0,
+    scrubs: bool = False
+) -> Named:  # fmt: skip
+    """The Ray class of an actor of this run, with its name and its place; scrubs: it will read a
+    pair's own SOURCE.
+    """
     # no restarts and no retries: Ray would bring back a process without its players, and call
     # again what has half happened; who is made again, and from what, is the controller's decision
     options = {
         "num_cpus": cpus, "num_gpus": gpus, "max_restarts": restarts, "max_task_retries": 0,
-        "scheduling_strategy": where,
+        "scheduling_strategy": where, **({"runtime_env": SCRUBBED} if scrubs else {}),
     }  # fmt: skip
     return Named(cls, run, name, options)
 

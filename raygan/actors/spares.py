@@ -38,10 +38,10 @@ class Spares:
         return None
 
     def keep(
-        self, count: int, cpus: float, config: Config, shared: list[Any], asked: bool = False
+        self, count: int, cpus: float, config: Config, shared: list[Any], sourced: bool = False
     ) -> None:
         """So many are there from now on, or on their way. cpus: what a player takes; shared: what
-        each actor is given; asked: as of `player_class`.
+        each actor is given; sourced: as of `player_class`.
 
         Beside the controller, where no lost node takes them along (decision 44), if that node has
         room for players at all.
@@ -51,7 +51,7 @@ class Spares:
             name = f"spare-{self._made}"
             self._made += 1
             # 0 CPUs: it idles, and takes the place of one whose CPUs are free by then
-            made = put(player_class(asked=asked), self.run, name, where, 0)
+            made = put(player_class(sourced=sourced), self.run, name, where, 0, scrubs=sourced)
             spare = made.remote(self.run, name, shared)
             spare.rehearse.remote(config)
             self.there.append(spare)

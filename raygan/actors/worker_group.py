@@ -23,6 +23,7 @@ from raygan.actors.process import actor_class, put
 from raygan.actors.reservation import Reservation
 from raygan.actors.spares import Spares, beside, most_on_a_node
 from raygan.strategies.base import Setup, StrategyComponent, strategy_of, with_data
+from raygan.strategies.sources import sources_of
 
 BOARD = "board"
 EVALUATOR = "evaluator"
@@ -93,12 +94,19 @@ class WorkerGroup:
         actor = self.spares.take() if readers == 1 else None
         if actor is None:
             where, cpus = self.room.at(bundle, placement.cpus)
-            kind = player_class(readers, asked=not self.data.whole)
-            made = put(kind, self.run, home[0], where, cpus, placement.gpus)
+            made = put(
+                player_class(readers, sourced=self.sourced), self.run, home[0], where, cpus,
+                placement.gpus, scrubs=self.sourced
+            )  # fmt: skip
             label = home[0] + (f"..{home[-1]}" if len(home) > 1 else "")
             actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
+
+    @property
+    def sourced(self) -> bool:
+        """Pairs may read SOURCEs of their own."""
+        return bool(sources_of(self.config))
 
     @property
     def holders(self) -> dict[str, Any]:
@@ -132,7 +140,7 @@ class WorkerGroup:
             return
         nodes = {actor: self.places[p][0] for p, actor in self.actors.items() if p in self.places}
         count = most_on_a_node(nodes) if asked == "auto" else asked
-        self.spares.keep(count, placement.cpus, self.config, self.shared, asked=not self.data.whole)
+        self.spares.keep(count, placement.cpus, self.config, self.shared, self.sourced)
 
     def along(self, player: str) -> list[str]:
         """Others that live in its process."""

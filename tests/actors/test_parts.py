@@ -4,6 +4,7 @@ byte by byte.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ import raygan
 from raygan.actors.executor import RayExecutor
 from raygan.actors.pair_sources import answers_of, look_there
 from raygan.actors.player import SCORES
-from raygan.actors.process import TIMEOUT_S
+from raygan.actors.process import SCRUBBED, TIMEOUT_S
 from raygan.config import Config
 from raygan.controller.evaluator import Evaluator
 from raygan.controller.inline import InlineExecutor
@@ -124,6 +125,7 @@ class Watched(RayExecutor):
     """Before it ends, it looks for canaries in all of its processes and in the object store."""
 
     where: ClassVar[dict[str, list[str]]] = {}
+    unscrubbed: ClassVar[list[bool]] = []
     looked: ClassVar[list[int]] = []
 
     def close(self) -> None:
@@ -133,6 +135,10 @@ class Watched(RayExecutor):
             if "evaluator" in self.workers.places
             else {}
         )
+        asked = [
+            self.workers.actors[p].__ray_call__.remote(lambda _: left_over(1000)) for p in PAIRS
+        ]
+        self.unscrubbed[:] = ray.get(asked)
         for pair in PAIRS:
             needle = hidden(pair)
             found = [
@@ -158,6 +164,7 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
     states = final_states(config, lambda: Watched("canary", Setup(config, data, CPU)), samples=540)
     seen = {p: [p] for p in PAIRS}
     assert Watched.where == seen, "each where it lives, and the search finds it there"
+    assert Watched.unscrubbed == [False, False]
     assert min(Watched.looked) > 1 << 20, "the object store was looked into"
     for pair in PAIRS:
         assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
@@ -169,7 +176,9 @@ def held_after(values: dict[str, Any], folder: Path, name: str) -> list[str]:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert any(line == "done\n" for line in child.stdout), "it has trained"
-        found = [p for p in PAIRS if any(held(b, hidden(p)) for b in memory(child.pid))]
+        # at any byte: what Ray pads results with begins anywhere (decision 87)
+        canaries = {p: hashlib.sha256(p.encode()).digest()[:8] for p in PAIRS}
+        found = [p for p in PAIRS if any(canaries[p] in b for b in memory(child.pid))]
         child.communicate("\n")
     return found
 
@@ -197,6 +206,30 @@ def test_scores_by_part_are_those_of_one_process_and_move_no_sample(
     rows = [r.scored.drop(columns="elapsed") for r in (run, there)]
     assert rows[0].equals(rows[1])
     assert run.info["protocols"] == there.info["protocols"]
+
+
+def left_over(size: int) -> bool:
+    """Is anything of a block of this size found in the next one, once it has been freed?"""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    canary, found = b"a sample", False
+    for _ in range(20):
+        first = libc.malloc(size)
+        ctypes.memmove(first, canary * (size // 8), size // 8 * 8)
+        libc.free(first)
+        second = libc.malloc(size)
+        found |= canary in ctypes.string_at(second, size)
+        libc.free(second)
+    return found
+
+
+@pytest.mark.parametrize("size", [40, 200, 1000, 5000, 100_000])
+def test_what_is_freed_where_a_source_is_read_is_overwritten(size: int) -> None:
+    """What Ray pads a result with is memory as it comes."""
+    plain: Any = ray.remote(num_cpus=0)(left_over)
+    assert ray.get(plain.remote(size)), "without it there is something to find"
+    assert not ray.get(plain.options(runtime_env=SCRUBBED).remote(size))
 
 
 class Gone:

@@ -1,11 +1,14 @@
 """Federated averaging: every so many steps all pairs go on from the means of their weights (FedGAN:
 Rasouli, Sun, Rajagopal, 2020).
 
+    D_n, G_n begin as D_1, G_1
     period of `every` steps, each pair alone on its part    -->  D_n, G_n published at its end
     D = sum_n pi_n D_n, G = sum_n pi_n G_n                  <--  read by all, at the beginning of
                                                                  the next
 
-pi_n is the part's share of all samples. Optimizers and moving averages stay each pair's own.
+pi_n is the part's share of all samples. Optimizers and moving averages stay each pair's own. All
+begin with the same weights, as in the paper (Algorithm 1, input): the mean of N networks that were
+drawn apart is a network drawn 1 / sqrt(N) as large, and no two units of it mean the same.
 """
 
 from __future__ import annotations
@@ -99,9 +102,8 @@ class Fedavg(StrategyComponent):
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> FedPair:
         """It publishes after steps 1, 1 + every, ...: there periods end."""
         pairs = self.locals(setup.config)
-        return FedPair(
-            name, setup.parts(name), Sharing(every=self.every), counts(setup.data, pairs)
-        )
+        parts = setup.parts(name, begins_as=pairs[0])
+        return FedPair(name, parts, Sharing(every=self.every), counts(setup.data, pairs))
 
     def bytes_a_step(self, setup: Setup) -> float:
         """Each pair's D and G, to all others."""

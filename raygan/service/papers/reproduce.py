@@ -126,8 +126,11 @@ def judged(
     half = math.inf
     # A seed without a number (a metric that failed there) leaves the claim open: no interval.
     if n > 1 and all(map(math.isfinite, found)):
-        # Student's, not 1.96: with five seeds the interval is 1.4 times as wide.
-        half = STUDENT[min(n - 2, len(STUDENT) - 1)] * statistics.stdev(found) / math.sqrt(n)
+        deviation = statistics.stdev(found)
+        # Of few seeds that all differ by the same (a count at its most) no spread is known.
+        if deviation or n >= SEEDS:
+            # Student's, not 1.96: with five seeds the interval is 1.4 times as wide.
+            half = STUDENT[min(n - 2, len(STUDENT) - 1)] * deviation / math.sqrt(n)
     low, high = mean - half, mean + half
     if claim.wants == "as high":
         holds, fails = low >= -claim.margin, high < -claim.margin

@@ -41,21 +41,20 @@ class Setup:
         counts = [part.train for part in self.data.parts.values()]
         return round(sum(counts) / len(counts)) if counts else len(self.data.train)
 
-    def parts(self, name: str) -> Parts:
-        """Networks, loss and streams of one player; raises ConfigError where they do not fit the
-        data.
+    def parts(self, name: str, begins_as: str = "") -> Parts:
+        """Networks, loss and streams of one player; begins_as: the player whose first weights it
+        has, its own where "". Raises ConfigError where they do not fit the data.
         """
         c = self.config.of(name)
         network, loss = cast(NetworkComponent, c.component("network")), c.component("loss")
         assert isinstance(loss, LossComponent), "losses/ holds LossComponents only"
         check_judges(network, loss, c.pair.feature_matching)
         streams = Streams(c.seed, name, self.device)
+        first = Streams(c.seed, begins_as or name, self.device)
         return Parts(
             # on the CPU, whatever trains: a run begins with the same weights on every device
-            generator=network.generator(self.data.shape, streams.at("init-g", device="cpu")),
-            discriminator=network.discriminator(
-                self.data.shape, streams.at("init-d", device="cpu")
-            ),
+            generator=network.generator(self.data.shape, first.at("init-g", device="cpu")),
+            discriminator=network.discriminator(self.data.shape, first.at("init-d", device="cpu")),
             z_dim=network.z_dim,
             loss=cast(Loss, loss),
             data=self.own.get(name, self.data),

@@ -106,16 +106,18 @@ def half_an_epoch(runs: Mapping[str, Run]) -> tuple[float, float]:
 
 
 def gam2_means(runs: Mapping[str, Run]) -> tuple[float, float]:
-    """GAM-II of the swapping group and of the independent one: how often unseen discriminators take
-    their samples for real.
+    """Elo by GAM-II's matrix of the swapping group and of the independent one: how often unseen
+    discriminators take their samples for real.
+
+    Not the average of eq. 3: those who have swapped are judged by the others' discriminators alone,
+    the independent ones by both groups', and one group's may be the milder judges.
     """
     from raygan.service.scores.gam2 import gam2
 
     groups = [runs["swapping"], runs["independent"]]
     found = gam2([str(r.path) for r in groups], SAMPLES, groups[0].config.seed)
     first, second = (
-        float(np.mean([found["scores"][f"{r.name}/{p}"]["average"] for p in r.pairs]))
-        for r in groups
+        float(np.mean([found["scores"][f"{r.name}/{p}"]["elo"] for p in r.pairs])) for r in groups
     )
     return first, second
 
@@ -203,7 +205,7 @@ CLAIMS: dict[str, Claim] = {
             "swapping": Arm("mnist-gap", {"steps": 1000}),
             "independent": Arm("mnist-gap", {"steps": 1000, "strategy": "independent"}),
         },
-        gam2_means, "GAM-II, mean over generators", "swapping", "independent", "higher",
+        gam2_means, "Elo by GAM-II, mean over generators", "swapping", "independent", "higher",
         {"steps": 60}, "1,000 steps of DCGANs of width 32; judges exact by lineage", 100,
     ),
     "pmgan-fig2": Claim(

@@ -279,6 +279,10 @@ def table(out: dict[str, Any]) -> str:
             f"{label}: average {min(averages):.3f} .. {max(averages):.3f}, worst {min(worst):.3f}"
             f" .. {max(worst):.3f} (min .. max)"
         )
+    lines.append(
+        "averages are over the discriminators that a generator has not met, which are not the same"
+        " for all: some are milder. Elo takes that into account"
+    )
     p = out["protocol"]
     note = "" if p["quotable"] else f"; fewer than {LEAST:,} samples: not to be quoted"
     lines.append(

@@ -122,7 +122,7 @@ def _part_lines(setup: Setup) -> list[str]:
         )
     else:
         own = ", ".join(
-            f"{p} {source_text(source_component(setup.config, p))}"
+            f"{p} {source_text(source_component(setup.config, sources_of(setup.config)[p]))}"
             for p in sources_of(setup.config)
         )
         here = "by nobody here" if component.whole else "here for its shape only"

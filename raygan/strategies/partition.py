@@ -161,7 +161,9 @@ def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Pa
     def look_at(pair: str) -> Part:
         read_own = partial(own_source, config, pair, outline)
         found = known_read(read_own, pair in outline.parts)
-        return part_of(source_text(source_component(config, pair)), found, oddities(found))
+        return part_of(
+            source_text(source_component(config, sources_of(config)[pair])), found, oddities(found)
+        )
 
     return {pair: look_at(pair) for pair in pairs}
 

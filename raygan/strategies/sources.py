@@ -4,17 +4,20 @@ whose samples take the form of the whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from raygan.components import shorthand
 from raygan.config import Config, load_component
 from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
 from raygan.data.questions import COLUMNS, settled
 from raygan.data.ranges import Unsure
 from raygan.data.reading import in_order, kind, read, read_for, source_text
-from raygan.errors import DataError
+from raygan.errors import ConfigError, DataError
+from raygan.own.names import is_own
 
 
 def component_of(config: Config) -> DataComponent:
@@ -32,14 +35,43 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     """A pair's own SOURCE in the form of the whole. Raises DataError where it has another."""
+    component = source_component(config, sources_of(config)[pair])
     with read_for(pair):
-        return _own_source(config, pair, outline)
+        where = f"data.partition: {pair}: {source_text(component)}"
+        return in_form_of(outline, component, config.seed, where)
 
 
-def _own_source(config: Config, pair: str, outline: Samples) -> Samples:
-    component = source_component(config, pair)
-    where = f"data.partition: {pair}: {source_text(component)}"
-    found = read_alike(where, component, config.seed, outline)
+def foreign(
+    config: Config, source: str | Mapping[str, Any], outline: Samples
+) -> tuple[str, Samples]:
+    """What somebody else's generator has made, in the form of the config's data, and what it is
+    called; source: as of `--data`. Raises ConfigError for what is none, DataError where it has
+    another form.
+    """
+    spec = shorthand(source, "data")
+    if not isinstance(spec, Mapping) or is_own(str(spec.get("name", ""))):
+        raise ConfigError(
+            f"--samples-of {source}: this is no SOURCE. Write PATH, npz:PATH, folder:PATH or the"
+            " like."
+        )
+    component = source_component(config, spec)
+    name = source if isinstance(source, str) else source_text(component)
+    try:
+        return name, in_form_of(outline, component, config.seed, name)
+    except DataError as error:
+        # what a reader says is of the run's own data
+        settings = type(component).model_fields
+        named = next((n for n in re.findall(r"data\.(\w+)", str(error)) if n in settings), None)
+        how = f"--samples-of '{{name: {component.name}, path: .., {named}: ..}}'"
+        more = f" Its settings stand in it: {how}." if named else ""
+        raise type(error)(f"--samples-of: {error}{more}") from None
+
+
+def in_form_of(outline: Samples, component: DataComponent, seed: int, where: str) -> Samples:
+    """A SOURCE's samples in the form of the outline's; where: what it is called. Raises DataError
+    where it has another.
+    """
+    found = read_alike(where, component, seed, outline)
     if (found.shape, found.text, kind(found)) != (outline.shape, outline.text, kind(outline)):
         raise DataError(
             f"{where} holds {kind(found)} of shape {found.shape}, {outline.name} {kind(outline)} of"
@@ -86,11 +118,11 @@ def read_alike(where: str, component: DataComponent, seed: int, outline: Samples
         raise DataError(f"{where} does not fit {outline.name}: {error}") from None
 
 
-def source_component(config: Config, pair: str) -> DataComponent:
-    """What reads a pair's SOURCE, with the settings of the whole's reader where it is of the same
-    kind.
+def source_component(config: Config, source: Mapping[str, Any]) -> DataComponent:
+    """What reads a SOURCE beside the config's data, with the settings of the whole's reader where
+    it is of the same kind.
     """
-    spec = dict(sources_of(config)[pair])
+    spec = dict(source)
     # what a user has said of the whole (labels, size, held_out) holds for each SOURCE of its kind
     own = {k: v for k, v in config.data.items() if not k.startswith("partition") and k != "path"}
     made = load_component("data", {**own, **spec} if spec["name"] == own.get("name") else spec)

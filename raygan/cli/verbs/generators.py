@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from raygan.cli.flags import Arguments, parse
+from raygan.cli.flags import Arguments, parse, setting_value
 from raygan.cli.verbs.asked import opened, whole_number
 from raygan.errors import ConfigError
 from raygan.paths import expanded
@@ -61,6 +61,8 @@ def evaluate(argv: Sequence[str]) -> int:
     groups = args.get("metrics")
     if args.has("reject") and groups in WAYS:
         raise ConfigError(f"--reject: --metrics {groups} looks at all that generators make.")
+    if "samples-of" in args.lists and groups in WAYS:
+        raise ConfigError(f"--samples-of: --metrics {groups} takes the runs' own generators.")
     WAYS.get(groups or "", _scores)(args)
     return 0
 
@@ -77,6 +79,7 @@ def _scores(args: Arguments) -> None:
         args.positional, groups.split(",") if groups else None,
         whole_number(args, "samples", 10_000, least=16), args.get("extractor"),
         whole_number(args, "seed", 0), args.has("other-data"), args.has("reject"),
+        [setting_value("data", text) for text in args.lists.get("samples-of", [])],
     )  # fmt: skip
     _show(args, found, table)
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from raygan.controller.bucket_copies import shown
 from raygan.controller.evaluator import asked_here, with_parts_of
 from raygan.controller.jsonl import NOTES
+from raygan.errors import ConfigError
 from raygan.metrics.by_part import suite_of
 from raygan.metrics.coverage import CANNOT
 from raygan.metrics.own import own_metrics
@@ -27,6 +30,7 @@ from raygan.service.scores.score_table import protocol_line, score_table, steps_
 from raygan.service.views.tables import text_table
 from raygan.strategies.base import Setup, mixed, strategy_of, with_data
 from raygan.strategies.roles import MIXTURE, ordered
+from raygan.strategies.sources import foreign
 from raygan.watching import counted, tell
 
 CEILING, FLOOR = "ceiling (real data)", "floor (noise)"
@@ -60,15 +64,21 @@ def evaluate_runs(
     seed: int,
     other_data: bool = False,
     reject: bool = False,
+    samples_of: Sequence[str | Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Score each run's generators (global, every pair, the mixture) from its newest checkpoint;
     stored in the run.
 
     reject: samples are kept as the generators' own discriminators say (`scores.rejection`), which
-    is another protocol. Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises
-    ConfigError for a metric that does not fit, and for data that are not those of the run, unless
-    `other_data` says that this is meant.
+    is another protocol. samples_of: SOURCEs of what other generators have made, scored beside them.
+    Returns one entry a run: {run, protocol, floor, ceiling, scores}. Raises ConfigError for a
+    metric that does not fit, and for data that are not those of the run, unless `other_data` says
+    that this is meant.
     """
+    if reject and samples_of:
+        raise ConfigError(
+            "--reject: nobody here has a discriminator of --samples-of. Score them without it."
+        )
     out = []
     for path in paths:
         # all rows are of one checkpoint, also while the run goes on
@@ -102,11 +112,13 @@ def evaluate_runs(
         by_part, reached = dict[str, dict[str, float]](), dict[str, Counts]()
         failed: dict[tuple[str, str], list[str]] = {}
         by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
-        for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", which):
-            made = generators_of(run, w, reject, other_data)
-            fake = torch.from_numpy(made.draw(suite.n_fake, seed))
-            if reject:
-                kept[w] = made.share_kept
+        theirs = dict(samples_from(source, setup, suite.n_fake, seed) for source in samples_of)
+        for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", [*which, *theirs]):
+            if (fake := theirs.get(w)) is None:
+                made = generators_of(run, w, reject, other_data)
+                fake = torch.from_numpy(made.draw(suite.n_fake, seed))
+                if reject:
+                    kept[w] = made.share_kept
             scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
             by_part[w], reached[w] = suite.parts, suite.classes
             _note(failed, suite, w)
@@ -137,6 +149,23 @@ def evaluate_runs(
         run.store(f"evaluation-{suite.protocol.id}-{asked}-seed{seed}.json", entry)
         out.append(entry)
     return out
+
+
+def samples_from(
+    source: str | Mapping[str, Any], setup: Setup, count: int, seed: int
+) -> tuple[str, Tensor]:
+    """What a SOURCE is called, and so many of its samples (count, *shape) in the form of the run's
+    data. Raises ConfigError for one that holds fewer, DataError for one of another form.
+    """
+    name, found = foreign(setup.config, source, setup.data)
+    held = np.concatenate([found.train[:], found.held_out[:]])
+    if len(held) < count:
+        raise ConfigError(
+            f"--samples-of {name}: it holds {len(held):,} samples, scores are of {count:,}."
+            f" Write --samples {len(held)}, for all alike."
+        )
+    chosen = np.random.default_rng(seed).permutation(len(held))[:count]
+    return name, torch.from_numpy(held[chosen])
 
 
 def _note(failed: dict[tuple[str, str], list[str]], suite: Suite, of: str) -> None:

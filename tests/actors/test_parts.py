@@ -21,7 +21,6 @@ import pytest
 import ray
 import torch
 
-import raygan
 from raygan.actors.executor import RayExecutor
 from raygan.actors.pair_sources import answers_of, look_there
 from raygan.actors.player import SCORES
@@ -55,8 +54,9 @@ TRAIN = """
 import json, sys
 import raygan
 from raygan.service.views.report import write_report
-values, folder, name = json.loads(sys.argv[1]), *sys.argv[2:]
-run = raygan.train(None, run_dir=folder, name=name, inline=name == "inline", **values)
+values, folder, address, name = json.loads(sys.argv[1]), *sys.argv[2:]
+place = {"inline": True} if name == "inline" else {"address": address}
+run = raygan.train(None, run_dir=folder, name=name, **place, **values)
 write_report(run)
 print("done", flush=True)
 input()
@@ -170,22 +170,26 @@ def test_a_source_s_samples_are_in_its_own_pair_s_process_only(
         assert not any(held(raw[i:], hidden(pair)) for raw in states.values() for i in range(8))
 
 
-def held_after(values: dict[str, Any], folder: Path, name: str) -> list[str]:
-    """Whose canaries are in the memory of a process that has trained so, and drawn the report."""
-    words = [sys.executable, "-c", TRAIN, json.dumps(values), str(folder), name]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert any(line == "done\n" for line in child.stdout), "it has trained"
-        # at any byte: what Ray pads results with begins anywhere (decision 87)
-        canaries = {p: hashlib.sha256(p.encode()).digest()[:8] for p in PAIRS}
-        found = [p for p in PAIRS if any(canaries[p] in b for b in memory(child.pid))]
-        child.communicate("\n")
+def held_after(values: dict[str, Any], folder: Path, names: list[str]) -> list[list[str]]:
+    """Whose canaries are in the memory of processes that have trained so, and drawn the report."""
+    address = ray.get_runtime_context().gcs_address
+    words = [sys.executable, "-c", TRAIN, json.dumps(values), str(folder), address]
+    env = {**os.environ, "RAY_AUTH_MODE": "token"}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
+    children = [subprocess.Popen([*words, name], **pipes) for name in names]
+    # at any byte: what Ray pads results with begins anywhere (decision 87)
+    canaries = {p: hashlib.sha256(p.encode()).digest()[:8] for p in PAIRS}
+    found = []
+    for child in children:
+        with child:
+            assert any(line == "done\n" for line in child.stdout or ()), "it has trained"
+            held = list(memory(child.pid))
+            found.append([p for p in PAIRS if any(canaries[p] in b for b in held)])
+            child.communicate("\n")
     return found
 
 
-def test_scores_by_part_are_those_of_one_process_and_move_no_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_by_part_are_those_of_one_process_and_move_no_sample(tmp_path: Path) -> None:
     """A whole run without a whole, floor, ceiling and report included."""
     subprocess.run([sys.executable, "-c", WRITE, str(tmp_path), *PAIRS], check=True)
     partition = {p: f"npz:{tmp_path}/{p}.npz" for p in PAIRS}
@@ -193,19 +197,14 @@ def test_scores_by_part_are_those_of_one_process_and_move_no_sample(
         **TINY, "data": {"name": "parts", "partition": partition}, "strategy": "federated",
         "evaluation": {"every_steps": 6, "samples": 64},
     }  # fmt: skip
-    monkeypatch.setattr("raygan.actors.executor.RayExecutor", Watched)
-    run = raygan.train(None, run_dir=tmp_path, name="ray", address="auto", **values)
-    assert Watched.where == {p: [p] for p in PAIRS}
-    # after its end, when floor, ceiling and the report have been drawn: in another process, since
-    # this one has read others' memory
-    assert held_after(values, tmp_path, "again") == []
+    # after their end, in processes that have not looked into others
+    assert held_after(values, tmp_path, ["ray", "inline"]) == [[], [*PAIRS]], "found where it is"
     store = list(memory(raylet(), "plasma"))
     assert not any(held(b, hidden(p)) for b in store for p in PAIRS)
-    assert held_after(values, tmp_path, "inline") == [*PAIRS], "the search finds them there"
-    there = Run.load(tmp_path / "inline")
-    rows = [r.scored.drop(columns="elapsed") for r in (run, there)]
+    on_ray, there = (Run.load(tmp_path / name) for name in ("ray", "inline"))
+    rows = [r.scored.drop(columns="elapsed") for r in (on_ray, there)]
     assert rows[0].equals(rows[1])
-    assert run.info["protocols"] == there.info["protocols"]
+    assert on_ray.info["protocols"] == there.info["protocols"]
 
 
 def left_over(size: int) -> bool:

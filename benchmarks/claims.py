@@ -274,12 +274,15 @@ METHODS = [
     Source("seeds-ring8-pmgan", "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
         f"PMGAN, {RING}: modes of 8, mixture": over("scores|mixture", "modes@10%"),
         "its high quality": over("scores|mixture", "high_quality"),
+        "its log-likelihood (real 4.19; noise -1.59: negative)":
+            over("scores|mixture", "log_likelihood"),
         "modes of one of its generators (the method)": over("scores|locals (mean)", "modes@10%"),
     }),
     Source("seeds-ring8-pmgan-10",
            "python -m benchmarks seeds ring8-pmgan ring8-pmgan-10", "pmgan", {
         "PMGAN, ten generators: modes of 8, mixture": over("scores|mixture", "modes@10%"),
         "its reverse KL (two modes have two: .054)": over("scores|mixture", "reverse_kl"),
+        "its log-likelihood (noise -1.59: negative)": over("scores|mixture", "log_likelihood"),
     }),
     Source("batch-norm", "python -m benchmarks batch-norm", "batch-norm", {
         "PMGAN, MNIST FID: statistics of each slot":

@@ -1,5 +1,5 @@
-"""Own parts on other machines: every node of the cluster imports them once before anybody trains
-there.
+"""Own parts, and a file of features, on other machines: every node of the cluster loads them once
+before anybody trains there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raygan.config import Config, load_parts
 from raygan.errors import ConfigError
+from raygan.metrics.features import extractor
 
 PATIENCE_S = 120.0
 """For a worker to start, torch included."""
@@ -18,7 +19,7 @@ def refuse_missing(config: Config) -> None:
     """Raises ConfigError: what a node lacks (a module, the same version of one). Nodes that come
     later are not asked.
     """
-    if not config.code:
+    if not config.code and not config.evaluation.extractor:
         return
     look = ray.remote(missing)
     asked = [
@@ -35,9 +36,11 @@ def refuse_missing(config: Config) -> None:
 
 
 def missing(config: Config) -> str:
-    """On a worker: what is wrong with the config's own parts there, or ""."""
+    """On a worker: what is wrong with the config's own parts and features there, or ""."""
     try:
         load_parts(config)
+        if config.evaluation.extractor:
+            extractor(config.evaluation.extractor)
     except ConfigError as error:
         return str(error)
     return ""

@@ -27,6 +27,13 @@ class EvaluationConfig(Section):
     )
     samples: int = Field(2500, ge=16, description="Generated samples a score.")
     mixture: bool = Field(True, description="Score the mixture of all pairs' generators too.")
+    extractor: str | None = Field(
+        None,
+        description=(
+            "Features that fid, kid and prdc are of, at every evaluation: raw, pixels, cnn:mnist or"
+            " torchscript:PATH (a file that every node has). Not set: the data's own."
+        ),
+    )
     reject: Literal["never", "points", "always"] = Field(
         "never",
         description=(

@@ -26,7 +26,7 @@ from raygan.gan.random_streams import Streams, sample_prior
 from raygan.gan.weights import Vector, unflatten
 from raygan.metrics.by_part import Ask, Question, answer, suite_of
 from raygan.metrics.fidelity import Met
-from raygan.metrics.groups import default_groups
+from raygan.metrics.groups import OVER_FEATURES, default_groups
 from raygan.metrics.mixture import shares
 from raygan.metrics.own import own_metrics
 from raygan.metrics.suite import Suite
@@ -98,7 +98,7 @@ class Evaluator:
         self.sampler = Sampler(setup)
         self.own = own_metrics(config)
         self.ask = ask or asked_here(setup)
-        self.quick = self._suite(default_groups(setup.data)[:1])
+        self.quick = self._suite(quick_groups(setup))
         self._full: Suite | None = None
         self.waiting: dict[int, dict[str, Tensor]] = {}
 
@@ -106,13 +106,15 @@ class Evaluator:
     def full(self) -> Suite:
         """All default scores; for the last step."""
         if self._full is None:
-            self._full = self._suite(None)
+            self._full = self._suite(full_groups(self.setup))
         return self._full
 
-    def _suite(self, groups: Sequence[str] | None) -> Suite:
+    def _suite(self, groups: Sequence[str]) -> Suite:
+        features = self.setup.config.evaluation.extractor
         return suite_of(
-            self.setup.data, self.ask, groups, n_fake=self.count, n_real=self.count, own=self.own
-        )
+            self.setup.data, self.ask, groups, n_fake=self.count, n_real=self.count, own=self.own,
+            features=features,
+        )  # fmt: skip
 
     def attend(self, pairs: Sequence[str]) -> None:
         """Who has a part from now on, where nobody holds the whole: who leaves takes its own along,
@@ -121,7 +123,7 @@ class Evaluator:
         setup = with_parts_of(self.known, pairs)
         if setup.data.parts.keys() != self.setup.data.parts.keys():
             self.setup, self._full = setup, None
-            self.quick = self._suite(default_groups(setup.data)[:1])
+            self.quick = self._suite(quick_groups(setup))
 
     def evaluate(
         self, player: str, step: int, vector: Vector, members: Sequence[str] = ()
@@ -233,6 +235,26 @@ class Evaluator:
             for entry in out.values():
                 entry["classifier_accuracy"] = self.full.classifier[2]
         return out
+
+
+def full_groups(setup: Setup) -> list[str]:
+    """What the last step is scored by: the data's own groups, and FID where features are asked for
+    that none of these looks at.
+    """
+    groups = default_groups(setup.data)
+    asked = setup.config.evaluation.extractor
+    looked = any(group in OVER_FEATURES for group in groups)
+    return groups if looked or not asked else [*groups, "fid"]
+
+
+def quick_groups(setup: Setup) -> list[str]:
+    """What each evaluation is scored by: the first of them, and of the features that are asked for
+    the first that looks at them.
+    """
+    first, *others = full_groups(setup)
+    if not setup.config.evaluation.extractor or first in OVER_FEATURES:
+        return [first]
+    return [first, next(group for group in others if group in OVER_FEATURES)]
 
 
 def with_parts_of(setup: Setup, pairs: Sequence[str]) -> Setup:

@@ -11,6 +11,7 @@ torchscript:PATH    the user's own network (an Inception network, say): images (
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 from raygan.data.base import Samples
 from raygan.errors import ConfigError, did_you_mean
 from raygan.metrics.classifier import load_classifier
+from raygan.paths import expanded
 
 Features = npt.NDArray[np.float64]
 
@@ -76,14 +78,17 @@ def extractor(name: str) -> Extractor:
         network, digest, _ = load_classifier("mnist")
         return Extractor(name, digest, network.features)
     if kind == "torchscript" and what:
-        path = Path(what)
+        path = expanded(what)
         if not path.is_file():
             raise ConfigError(
                 f"extractor: {what!r} does not exist. Check the path after 'torchscript:'."
             )
         try:
-            # TorchScript and no pickle: a user's network is data here, and runs without its source
-            module = torch.jit.load(str(path), map_location="cpu").eval()
+            # TorchScript and no pickle: a user's network is data here, and runs without its source.
+            # torch calls it old, and Inception networks of other projects come in nothing else.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                module = torch.jit.load(str(path), map_location="cpu").eval()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError(

@@ -37,6 +37,8 @@ class WorkerGroup:
         self.run = run
         self.config = setup.config
         self.data = setup.data
+        self.sourced = bool(sources_of(setup.config))
+        """Do pairs read SOURCEs of their own?"""
         self.actors: dict[str, Any] = {}
         """Each player's actor; players that live together have one."""
         self.helpers: dict[str, Any] = {}
@@ -102,11 +104,6 @@ class WorkerGroup:
             actor = made.remote(self.run, label, self.shared)
         self.bundles[actor] = bundle
         return actor
-
-    @property
-    def sourced(self) -> bool:
-        """Pairs may read SOURCEs of their own."""
-        return bool(sources_of(self.config))
 
     @property
     def holders(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ ones in one table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,72 +83,85 @@ def evaluate_runs(
     for path in paths:
         # all rows are of one checkpoint, also while the run goes on
         run = Run.load(path).use_code().pinned()
-        config = run.config
         tell(f"{run.name}: reading the data")
         # who has left has taken its part along; who is to join has not brought its own yet
-        whole = Setup(config, run_data(run, other_data), torch.device("cpu"))
-        setup = with_parts_of(whole, with_data(config))
+        whole = Setup(run.config, run_data(run, other_data), torch.device("cpu"))
+        setup = with_parts_of(whole, with_data(run.config))
         # parts that nobody holds as a whole are read here, one by one
-        data = setup.data
         suite = suite_of(
-            data,
-            asked_here(setup),
-            groups,
-            n_fake=samples,
-            n_real=samples,
-            features=extractor,
-            seed=seed,
-            own=own_metrics(config),
-        )
-        scored = strategy_of(config).scored(config)
-        which = [*scored, *([MIXTURE] if mixed(config) else [])]
+            setup.data, asked_here(setup), groups, n_fake=samples, n_real=samples,
+            features=extractor, seed=seed, own=own_metrics(run.config),
+        )  # fmt: skip
         if reject:
             # Another protocol, so that no table puts them beside scores of all samples.
-            suite.protocol = replace(suite.protocol, sampling=rejection_protocol(config))
-        scores = dict[str, dict[str, float]]()
-        labelled = "labels" in suite.groups
-        drawn = {CEILING: suite.trained_on(), FLOOR: suite.noise()} if labelled else {}
-        kept: dict[str, float] = {}
-        by_part, reached = dict[str, dict[str, float]](), dict[str, Counts]()
-        failed: dict[tuple[str, str], list[str]] = {}
-        by_class = {name: suite.by_class(samples) for name, samples in drawn.items()}
+            suite.protocol = replace(suite.protocol, sampling=rejection_protocol(run.config))
         theirs = dict(samples_from(source, setup, suite.n_fake, seed) for source in samples_of)
+        found, kept = Found(suite), dict[str, float]()
+        which = [*strategy_of(run.config).scored(run.config), *[MIXTURE] * mixed(run.config)]
         for w in counted(f"{run.name}: scoring by {suite.n_fake:,} samples", [*which, *theirs]):
             if (fake := theirs.get(w)) is None:
                 made = generators_of(run, w, reject, other_data)
                 fake = torch.from_numpy(made.draw(suite.n_fake, seed))
-                if reject:
-                    kept[w] = made.share_kept
-            scores[w], by_class[w] = suite.score(fake), suite.by_class(fake)
-            by_part[w], reached[w] = suite.parts, suite.classes
-            _note(failed, suite, w)
+                kept[w] = made.share_kept
+            found.add(w, fake)
         tell(f"{run.name}: measuring floor and ceiling")
-        floor = suite.floor()
-        by_part[FLOOR], reached[FLOOR] = suite.parts, suite.classes
-        _note(failed, suite, "noise")
-        ceiling = suite.ceiling()
-        by_part[CEILING], reached[CEILING] = suite.parts, suite.classes
-        _note(failed, suite, "real data")
         entry = {
             "run": shown(run.path),
             "name": run.name,
             "step": run.checkpoint().step,
             "protocol": {"id": suite.protocol.id, **asdict(suite.protocol)},
-            "floor": floor,
-            "ceiling": ceiling,
-            "scores": scores,
+            **found.beside_floor_and_ceiling(),
             **({"kept": kept} if reject else {}),
-            **({"by_class": by_class, "held_out": suite.fair()} if labelled else {}),
-            **({} if data.whole else {"by_part": by_part}),
-            **({"reached": reached} if any(reached.values()) else {}),
         }
-        for (metric, why), of in failed.items():
-            NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
         # the protocol's id is that of numbers which may be compared, whichever were asked for
         asked = "+".join(suite.groups)
         run.store(f"evaluation-{suite.protocol.id}-{asked}-seed{seed}.json", entry)
         out.append(entry)
     return out
+
+
+@dataclass
+class Found:
+    """What a suite says of one run's generators, each by its name."""
+
+    suite: Suite
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    by_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    by_part: dict[str, dict[str, float]] = field(default_factory=dict)
+    reached: dict[str, Counts] = field(default_factory=dict)
+    failed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """(own metric, why) -> whom it gave no number for."""
+
+    def add(self, name: str, fake: Tensor) -> None:
+        """Score samples (N, *shape)."""
+        self.scores[name], self.by_class[name] = self.suite.score(fake), self.suite.by_class(fake)
+        self._keep(name, name)
+
+    def _keep(self, name: str, called: str) -> None:
+        """What the suite has found beside its scores, of whom it has scored last."""
+        self.by_part[name], self.reached[name] = self.suite.parts, self.suite.classes
+        for metric, why in self.suite.failed.items():
+            self.failed.setdefault((metric, why), []).append(called)
+
+    def beside_floor_and_ceiling(self) -> dict[str, Any]:
+        """All of it, for the run to keep; what failed is told."""
+        suite = self.suite
+        floor = suite.floor()
+        self._keep(FLOOR, "noise")
+        ceiling = suite.ceiling()
+        self._keep(CEILING, "real data")
+        for (metric, why), of in self.failed.items():
+            NOTES.warning("metric %s gave no number for %s: %s", metric, ", ".join(of), why)
+        found = {"floor": floor, "ceiling": ceiling, "scores": self.scores}
+        if "labels" in suite.groups:
+            ends = {CEILING: suite.trained_on(), FLOOR: suite.noise()}
+            shares = {name: suite.by_class(samples) for name, samples in ends.items()}
+            found |= {"by_class": shares | self.by_class, "held_out": suite.fair()}
+        if not suite.data.whole:
+            found["by_part"] = self.by_part
+        if any(self.reached.values()):
+            found["reached"] = self.reached
+        return found
 
 
 def samples_from(
@@ -166,12 +179,6 @@ def samples_from(
         )
     chosen = np.random.default_rng(seed).permutation(len(held))[:count]
     return name, torch.from_numpy(held[chosen])
-
-
-def _note(failed: dict[tuple[str, str], list[str]], suite: Suite, of: str) -> None:
-    """Own metrics that gave no number for what was scored last."""
-    for metric, why in suite.failed.items():
-        failed.setdefault((metric, why), []).append(of)
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -26,9 +26,8 @@ class FedAvg(StrategyComponent):
     every: int = Field(25, gt=1, description="Steps between two averages.")
 
     def build(self, name, setup, sharing=None):  # publishes after steps 1, 1 + every, ...
-        everyone = self.locals(setup.config)
-        pair = FedPair(name, setup.parts(name, begins_as=everyone[0]), Sharing(every=self.every))
-        pair.all = everyone
+        pair = FedPair(name, setup.parts(name, begins_as="pair-00"), Sharing(every=self.every))
+        pair.all = self.locals(setup.config)
         return pair
 
     def decide(self, ready, progress, plan):

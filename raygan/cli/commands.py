@@ -114,7 +114,7 @@ VERBS: dict[str, Verb] = {
                            " the generators, judging the other half.", "4"),
             "chains": Flag("ais: chains a sample.", "16"),
             "distributions": Flag("ais: steps between prior and posterior.", "1000"),
-            "samples-of": Flag("Also what another generator has made, read as --data would.",
+            "samples-of": Flag("Also what another generator has made, read as a run's data are.",
                                "theirs.npz", many=True),
             "reject": REJECT, "json": JSON, "trust-code": TRUST, "other-data": OTHER_DATA,
         },

@@ -36,12 +36,12 @@ def test_spares_are_made_beside_the_controller_where_it_has_room_for_players(
 ) -> None:
     made: list[tuple[str, Any, float]] = []
 
-    def put(cls: Any, run: str, name: str, where: Any, cpus: float) -> Any:
+    def put(cls: Any, run: str, name: str, where: Any, cpus: float, scrubs: bool) -> Any:
         made.append((name, where, cpus))
         return SimpleNamespace(remote=lambda *args: Actor(name))
 
     monkeypatch.setattr(spares, "put", put)
-    monkeypatch.setattr(spares, "player_class", lambda asked: None)
+    monkeypatch.setattr(spares, "player_class", lambda sourced: None)
     monkeypatch.setattr(spares, "beside", lambda: "here")
     monkeypatch.setattr(spares, "room_here", lambda: room)
     ours = Spares("run")
@@ -133,7 +133,7 @@ def test_who_comes_back_gets_the_gpu_that_the_group_holds(
     monkeypatch.setattr(reservation, "room", lambda: 0.0)
     workers.bundles |= taken_by
     made = SimpleNamespace(remote=lambda *args: "actor")
-    monkeypatch.setattr(worker_group, "put", lambda *args: made)
+    monkeypatch.setattr(worker_group, "put", lambda *args, scrubs: made)
     assert workers.make_player(["pair-00"], joins) == "actor"
     assert workers.bundles["actor"] == bundle
 

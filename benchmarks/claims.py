@@ -209,6 +209,8 @@ WINS = [
         "mixture of the four sites' pairs: high quality": over("results|mixture", "high_quality"),
         "one pair with all data, same steps: high quality":
             over("results|central", "high_quality"),
+        "one pair with all data, the mixture's compute":
+            over("results|central, 8,000 steps", "high_quality"),
         "parts found by k-means, mixture: high quality":
             over("results|divide", "high_quality"),
     }),

@@ -21,6 +21,8 @@ from raygan.data.clusters import clusters
 from raygan.errors import ConfigError
 from raygan.gan.bundle import unpack
 from raygan.gan.meter import Meter
+from raygan.gan.pair import Pair
+from raygan.gan.weights import flatten
 from raygan.metrics.mixture import shares
 from raygan.networks.mlp import Mlp
 from raygan.service.training import train
@@ -355,3 +357,24 @@ def test_a_site_counts_a_skipped_update_also_where_a_good_one_follows(
     monkeypatch.setattr("raygan.strategies.federated.site.S.d_step", lambda *a, **k: losses.pop(0))
     site.learn(torch.randn(2, 8, 2), Meter())
     assert site.bad_steps.total == 1
+
+
+@pytest.mark.parametrize("network", [{"fourier": 4}, {"init": "he"}], ids=str)
+def test_all_pairs_of_fedavg_begin_with_the_same_weights(network: dict[str, Any]) -> None:
+    """The mean of networks that were drawn apart has weights, and Fourier frequencies, that are too
+    small; of like ones it is each of them.
+    """
+    setup = setup_of(
+        tiny_config(strategy="fedavg", num_pairs=3, network={"name": "mlp", **network})
+    )
+    strategy = strategy_of(setup.config)
+    pairs = [strategy.build(p, setup) for p in strategy.locals(setup.config)]
+    apart = [Pair(p, setup.parts(p)) for p in strategy.locals(setup.config)]
+    for key in ("d", "g"):
+        first, *others = (flatten(getattr(pair, key)) for pair in pairs)
+        assert all(np.array_equal(first, other) for other in others)
+        assert np.array_equal(first, flatten(getattr(apart[0], key))), "as the first one's own"
+        assert not np.array_equal(first, flatten(getattr(apart[1], key)))
+    cpu = torch.device("cpu")
+    batches = [pair.data.batch(4, pair.streams.at("data", 0), cpu) for pair in pairs]
+    assert not torch.equal(batches[0], batches[1]), "and go on over batches of their own"

@@ -246,6 +246,7 @@ METHODS = [
     Source("fig2d", "python -m benchmarks fig2d", "fig2d", {
         "share of modes that a pair alone leaves out": lambda p: seeds(s[0] for s in p["shares"]),
         "share that none of six pairs covers": lambda p: seeds(s[5] for s in p["shares"]),
+        "share that one pair leaves after six times the steps": lambda p: seeds(p["longer"]),
         "each further pair leaves this much of them":
             lambda p: once(p["factor"], "", f"log-linear fit, R2 {p['r2']:.3f}"),
     }),

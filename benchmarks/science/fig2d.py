@@ -95,10 +95,10 @@ def main() -> None:
             "flags": FLAGS,
         },
     )
-    draw(n, shares, slope, start)
+    draw(n, shares, slope, start, float(np.mean(longer)))
 
 
-def draw(n: Any, shares: Any, slope: float, start: float) -> None:
+def draw(n: Any, shares: Any, slope: float, start: float, longer: float) -> None:
     """benchmarks/results/fig2d.png."""
     from raygan.service.views.colours import MAIN
     from raygan.service.views.paper import STYLE, plt
@@ -116,6 +116,10 @@ def draw(n: Any, shares: Any, slope: float, start: float) -> None:
             linewidth=0.9,
             label="a exp(-b n)",
         )
+        axis.plot(
+            n[-1], longer, color="#333333", marker="D", linestyle="none",
+            label=f"one pair, {n[-1]} times the steps",
+        )  # fmt: skip
         axis.set_xlabel("pairs n")
         axis.set_ylabel("share of modes that none covers")
         axis.legend(frameon=False)

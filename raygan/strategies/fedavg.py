@@ -7,14 +7,14 @@ Rasouli, Sun, Rajagopal, 2020).
                                                                  the next
 
 pi_n is the part's share of all samples. Optimizers and moving averages stay each pair's own. All
-begin with the same weights, as in the paper (Algorithm 1, input): the mean of N networks that were
-drawn apart is a network drawn 1 / sqrt(N) as large, and no two units of it mean the same.
+begin with the same weights, as in the paper: the mean of N networks that were drawn apart is one of
+1 / sqrt(N) their size, Fourier frequencies included (`begin: apart`, for comparison).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
@@ -73,6 +73,13 @@ class Fedavg(StrategyComponent):
     """Means of the weights of all pairs every so many steps."""
 
     every: int = Field(25, gt=1, description="Steps between two averages.")
+    begin: Literal["together", "apart"] = Field(
+        "together",
+        description=(
+            "First weights; together: all pairs have the first one's, as in the paper; apart: each"
+            " its own, and the first mean is smaller by the root of their number."
+        ),
+    )
 
     # everybody's networks are in everybody's mean, and read by the others alone between two rounds
     elastic: ClassVar[bool] = False
@@ -102,7 +109,7 @@ class Fedavg(StrategyComponent):
     def build(self, name: str, setup: Setup, sharing: Sharing | None = None) -> FedPair:
         """It publishes after steps 1, 1 + every, ...: there periods end."""
         pairs = self.locals(setup.config)
-        parts = setup.parts(name, begins_as=pairs[0])
+        parts = setup.parts(name, begins_as=pairs[0] if self.begin == "together" else "")
         return FedPair(name, parts, Sharing(every=self.every), counts(setup.data, pairs))
 
     def bytes_a_step(self, setup: Setup) -> float:

@@ -376,5 +376,10 @@ def test_all_pairs_of_fedavg_begin_with_the_same_weights(network: dict[str, Any]
         assert np.array_equal(first, flatten(getattr(apart[0], key))), "as the first one's own"
         assert not np.array_equal(first, flatten(getattr(apart[1], key)))
     cpu = torch.device("cpu")
+    other = {"name": "fedavg", "begin": "apart"}
+    alone = setup_of(setup.config.model_copy(update={"strategy": other}))
+    assert np.array_equal(
+        flatten(strategy_of(alone.config).build(apart[1].name, alone).g), flatten(apart[1].g)
+    )
     batches = [pair.data.batch(4, pair.streams.at("data", 0), cpu) for pair in pairs]
     assert not torch.equal(batches[0], batches[1]), "and go on over batches of their own"

@@ -34,21 +34,25 @@ def read(component: DataComponent, seed: int) -> Samples:
     return data
 
 
+def read_for(pair: str, settings: Collection[str] = ()) -> contextlib.AbstractContextManager[None]:
+    """`told_for`, of a pair's SOURCE."""
+    return told_for(f"data.partition: {pair}", settings, f"{pair}: {{name: .., SETTING: ..}}")
+
+
 @contextlib.contextmanager
-def read_for(pair: str, settings: Collection[str] = ()) -> Iterator[None]:
+def told_for(whose: str, settings: Collection[str], how: str) -> Iterator[None]:
     """What is wrong with a SOURCE is told with whose it is; and of these settings, which a reader
-    names as those of the whole's, where they stand.
+    names as those of the whole's, how they are written.
     """
     try:
         yield
     except ConfigError as error:
-        text, prefix = str(error), f"data.partition: {pair}: "
+        text, prefix = str(error), f"{whose}: "
         if text.startswith(prefix):
             raise
         named = next((n for n in re.findall(r"data\.(\w+)", text) if n in settings), None)
-        where = (
-            f" Settings stand in its SOURCE: {pair}: {{name: .., {named}: ..}}." if named else ""
-        )
+        told = how.replace("SETTING", named) if named else ""
+        where = f" Settings stand in its SOURCE: {told}." if named else ""
         # of the same kind: a question stays one, for who knows the answer
         raise type(error)(f"{prefix}{text}{where}") from None
 

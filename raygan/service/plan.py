@@ -29,7 +29,7 @@ from raygan.strategies.base import (
 )
 from raygan.strategies.batching.fits import to_batch
 from raygan.strategies.orders import Train
-from raygan.strategies.sources import component_of, source_component, sources_of
+from raygan.strategies.sources import component_of, own_component, sources_of
 
 PROBE = 3
 """Steps that the time is measured on."""
@@ -122,8 +122,7 @@ def _part_lines(setup: Setup) -> list[str]:
         )
     else:
         own = ", ".join(
-            f"{p} {source_text(source_component(setup.config, sources_of(setup.config)[p]))}"
-            for p in sources_of(setup.config)
+            f"{p} {source_text(own_component(setup.config, p))}" for p in sources_of(setup.config)
         )
         here = "by nobody here" if component.whole else "here for its shape only"
         line = f"{own}; read by its actor, {here}"

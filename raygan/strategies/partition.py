@@ -29,7 +29,7 @@ from raygan.data.reading import part_of, read, source_text
 from raygan.data.split import fingerprint
 from raygan.errors import DataError
 from raygan.strategies.roles import number_of
-from raygan.strategies.sources import component_of, own_source, source_component, sources_of
+from raygan.strategies.sources import component_of, own_component, own_source, sources_of
 
 Ask = Callable[[Config, list[str], Samples], dict[str, Part]]
 """Reads the sources of these pairs where pairs live, and tells what it found."""
@@ -161,9 +161,7 @@ def look(config: Config, pairs: Iterable[str], outline: Samples) -> dict[str, Pa
     def look_at(pair: str) -> Part:
         read_own = partial(own_source, config, pair, outline)
         found = known_read(read_own, pair in outline.parts)
-        return part_of(
-            source_text(source_component(config, sources_of(config)[pair])), found, oddities(found)
-        )
+        return part_of(source_text(own_component(config, pair)), found, oddities(found))
 
     return {pair: look_at(pair) for pair in pairs}
 

@@ -4,7 +4,6 @@ whose samples take the form of the whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -15,7 +14,7 @@ from raygan.data.base import DataComponent, Samples, freeze
 from raygan.data.partition import rescaled
 from raygan.data.questions import COLUMNS, settled
 from raygan.data.ranges import Unsure
-from raygan.data.reading import in_order, kind, read, read_for, source_text
+from raygan.data.reading import in_order, kind, read, read_for, source_text, told_for
 from raygan.errors import ConfigError, DataError
 from raygan.own.names import is_own
 
@@ -35,8 +34,8 @@ def sources_of(config: Config) -> Mapping[str, Mapping[str, Any]]:
 
 def own_source(config: Config, pair: str, outline: Samples) -> Samples:
     """A pair's own SOURCE in the form of the whole. Raises DataError where it has another."""
-    component = source_component(config, sources_of(config)[pair])
     with read_for(pair):
+        component = own_component(config, pair)
         where = f"data.partition: {pair}: {source_text(component)}"
         return in_form_of(outline, component, config.seed, where)
 
@@ -56,15 +55,9 @@ def foreign(
         )
     component = source_component(config, spec)
     name = source if isinstance(source, str) else source_text(component)
-    try:
+    how = f"--samples-of '{{name: {component.name}, path: .., SETTING: ..}}'"
+    with told_for("--samples-of", type(component).model_fields, how):
         return name, in_form_of(outline, component, config.seed, name)
-    except DataError as error:
-        # what a reader says is of the run's own data
-        settings = type(component).model_fields
-        named = next((n for n in re.findall(r"data\.(\w+)", str(error)) if n in settings), None)
-        how = f"--samples-of '{{name: {component.name}, path: .., {named}: ..}}'"
-        more = f" Its settings stand in it: {how}." if named else ""
-        raise type(error)(f"--samples-of: {error}{more}") from None
 
 
 def in_form_of(outline: Samples, component: DataComponent, seed: int, where: str) -> Samples:
@@ -116,6 +109,11 @@ def read_alike(where: str, component: DataComponent, seed: int, outline: Samples
         return read(component.model_copy(update={"scale": outline.scale}), seed)
     except DataError as error:
         raise DataError(f"{where} does not fit {outline.name}: {error}") from None
+
+
+def own_component(config: Config, pair: str) -> DataComponent:
+    """What reads a pair's SOURCE."""
+    return source_component(config, sources_of(config)[pair])
 
 
 def source_component(config: Config, source: Mapping[str, Any]) -> DataComponent:

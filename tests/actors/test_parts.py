@@ -183,8 +183,8 @@ def held_after(values: dict[str, Any], folder: Path, names: list[str]) -> list[l
     for child in children:
         with child:
             assert any(line == "done\n" for line in child.stdout or ()), "it has trained"
-            held = list(memory(child.pid))
-            found.append([p for p in PAIRS if any(canaries[p] in b for b in held)])
+            seen = {p for b in memory(child.pid) for p in PAIRS if canaries[p] in b}
+            found.append(sorted(seen))
             child.communicate("\n")
     return found
 

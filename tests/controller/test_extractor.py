@@ -26,9 +26,8 @@ class Corners(nn.Module):
 @pytest.fixture
 def features(tmp_path: Path) -> str:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # torch.jit is old; files of it are many
+        # torch.jit is old; files of it are many
+        warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.script(Corners()).save(tmp_path / "corners.pt")
     return f"torchscript:{tmp_path}/corners.pt"
 
